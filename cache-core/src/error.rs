@@ -1,0 +1,148 @@
+//! The one error type: what was attempted, on what, and what would work.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What went wrong, coarsely enough to decide what to do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The key is empty or longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
+    InvalidKey,
+    /// The pattern is empty, too long, or not a complete glob.
+    InvalidPattern,
+    /// A tag is empty or too long, or there are too many of them.
+    InvalidTag,
+    /// The value could not be turned into bytes.
+    Encode,
+    /// Stored bytes could not be turned back into the value.
+    Decode,
+    /// The operation does not fit what is stored, such as incrementing text.
+    WrongType,
+    /// A counter would leave the range of `i64`.
+    Overflow,
+    /// The backend could not be reached, or the connection broke.
+    Connection,
+    /// The backend did not answer in time; whether it acted is unknown.
+    Timeout,
+    /// The backend answered with an error.
+    Backend,
+    /// This provider cannot do that.
+    Unsupported,
+    /// A setting is wrong.
+    Configuration,
+}
+
+/// An operation on the cache that did not succeed.
+///
+/// `Display` prints this level only; [`source`](StdError::source) has the rest. Messages name
+/// the provider and the operation, never keys or values, which may hold personal data.
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    operation: &'static str,
+    provider: &'static str,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// `Result` with the cache's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of `kind`; `message` says what was wrong and what would work.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            operation: "",
+            provider: "",
+            message: message.into(),
+            source: None,
+        }))
+    }
+
+    /// Adds the error that caused this one.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Adds the operation and the provider, unless an inner level has named them already.
+    #[must_use]
+    pub fn during(mut self, operation: &'static str, provider: &'static str) -> Self {
+        if self.0.operation.is_empty() {
+            self.0.operation = operation;
+            self.0.provider = provider;
+        }
+        self
+    }
+
+    /// What went wrong.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// The operation that failed, such as `"get"`; empty when none was under way.
+    pub fn operation(&self) -> &'static str {
+        self.0.operation
+    }
+
+    /// The provider's name, such as `"redis"`; empty when none was involved.
+    pub fn provider(&self) -> &'static str {
+        self.0.provider
+    }
+
+    /// Whether the same call may succeed later without any change to it.
+    pub fn is_retryable(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Backend
+        )
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.operation.is_empty() {
+            write!(f, "{} on {}: ", self.0.operation, self.0.provider)?;
+        }
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("operation", &self.0.operation)
+            .field("provider", &self.0.provider)
+            .field("message", &self.0.message)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn display_prints_this_level_and_source_the_rest() {
+        let cause = std::io::Error::other("connection refused");
+        let error = Error::new(ErrorKind::Connection, "no connection")
+            .with_source(cause)
+            .during("get", "redis")
+            .during("outer", "other");
+        assert_eq!(error.to_string(), "get on redis: no connection");
+        assert_eq!(error.source().unwrap().to_string(), "connection refused");
+        assert!(error.is_retryable());
+    }
+}

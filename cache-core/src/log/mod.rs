@@ -1,0 +1,283 @@
+//! The invalidation log as this node knows it: what has been applied, and what that hides.
+
+mod barriers;
+mod record;
+mod stamp;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+
+pub use barriers::{Barriers, Caps};
+pub use record::{Kind, Positioned, Record};
+pub use stamp::{Incarnation, Stamp};
+
+use crate::clock::Timestamp;
+use crate::entry::Meta;
+
+/// Told of single keys whose loads in flight, and copies, must not outlive a record.
+pub trait Watcher: Send + Sync {
+    /// What is known or being loaded of `key` is old from here on.
+    fn fence(&self, key: &str);
+
+    /// All that is known is in doubt.
+    fn fence_all(&self);
+}
+
+/// One node's view of the log that orders invalidations; clones share it.
+///
+/// A provider has one. Where the backend is shared by several processes the provider feeds the
+/// backend's records to [`apply`](Self::apply); else [`local`](Self::local) is all there is.
+///
+/// A record takes effect in this order: its barrier stands, watchers have fenced what is in
+/// flight, the publication counter moves, the position counts as applied. A reader loads the
+/// counter before it looks anything up and marks what it found visible with that value, so an
+/// entry whose mark equals the counter needs no further look.
+#[derive(Clone)]
+pub struct Log(Arc<Inner>);
+
+struct Inner {
+    publication: AtomicU64,
+    /// Until when, in microseconds, answers may be given on what is known.
+    touch: AtomicU64,
+    state: RwLock<State>,
+    /// Held while a batch of records is applied, so that they take effect in sequence.
+    applying: Mutex<()>,
+    watchers: RwLock<Vec<Weak<dyn Watcher>>>,
+}
+
+struct State {
+    stamp: Stamp,
+    barriers: Barriers,
+}
+
+/// Records are missing between what was applied and what was delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap;
+
+impl Log {
+    /// The log of a provider that no other process shares: always in touch.
+    pub fn local(caps: Caps) -> Self {
+        let log = Self::remote(caps);
+        log.0.touch.store(u64::MAX, Ordering::Release);
+        log
+    }
+
+    /// The view of a log that is shared: out of touch until [`touched`](Self::touched) is called.
+    pub fn remote(caps: Caps) -> Self {
+        Self(Arc::new(Inner {
+            publication: AtomicU64::new(0),
+            touch: AtomicU64::new(0),
+            state: RwLock::new(State {
+                stamp: Stamp::new(Incarnation::random(0), 0),
+                barriers: Barriers::new(caps),
+            }),
+            applying: Mutex::new(()),
+            watchers: RwLock::new(Vec::new()),
+        }))
+    }
+
+    /// Up to where this node has applied the log without gaps.
+    pub fn stamp(&self) -> Stamp {
+        self.read(|state| state.stamp)
+    }
+
+    /// Moves with every record that may hide an entry. Load it before looking anything up.
+    pub fn publication(&self) -> u64 {
+        self.0.publication.load(Ordering::Acquire)
+    }
+
+    /// Whether answers may be given on what is known at `now`.
+    pub fn in_touch(&self, now: Timestamp) -> bool {
+        now.as_micros() < self.0.touch.load(Ordering::Acquire)
+    }
+
+    /// Everything that was recorded before has been applied; that holds good until `until`.
+    pub fn touched(&self, until: Timestamp) {
+        self.0.touch.fetch_max(until.as_micros(), Ordering::AcqRel);
+    }
+
+    /// Whether an entry at `key` may be shown, judged by the log alone: not by time.
+    pub fn is_visible(&self, key: &str, meta: &Meta) -> bool {
+        self.read(|state| {
+            state.stamp.incarnation() == meta.stamp.incarnation()
+                && meta.stamp.sequence() >= state.barriers.visible_from(key, &meta.tags)
+        })
+    }
+
+    /// Like [`is_visible`](Self::is_visible), as if `record`, last appended at `position`, had
+    /// not been appended since `previous`.
+    pub fn was_visible(&self, key: &str, meta: &Meta, undo: &Undo) -> bool {
+        self.read(|state| {
+            state.stamp.incarnation() == meta.stamp.incarnation()
+                && meta.stamp.sequence()
+                    >= state.barriers.visible_from_before(key, &meta.tags, undo)
+        })
+    }
+
+    /// What a record of `pattern` would replace; take it before appending the record.
+    pub fn undo(&self, pattern: &str) -> Undo {
+        self.read(|state| Undo {
+            pattern: pattern.into(),
+            previous: state.barriers.position(Kind::Pattern, pattern),
+        })
+    }
+
+    /// The first sequence from which on an entry without tags at `key` is visible, and the
+    /// incarnation that it must have.
+    pub fn visible_from(&self, key: &str) -> Stamp {
+        self.read(|state| {
+            Stamp::new(
+                state.stamp.incarnation(),
+                state.barriers.visible_from(key, &[]),
+            )
+        })
+    }
+
+    /// Whether a record that the load began before matches what it loaded.
+    pub fn hides_load(&self, key: &str, tags: &[Box<str>], began: Stamp) -> bool {
+        self.read(|state| {
+            state.stamp.incarnation() != began.incarnation()
+                || began.sequence() < state.barriers.visible_from(key, tags)
+        })
+    }
+
+    /// Appends to a local log: when this returns, the record holds.
+    ///
+    /// Single keys leave no barrier here: the provider removes the entry and voids the lease
+    /// under the key's lock, and watchers fence the load.
+    pub fn append_local(&self, record: &Record) {
+        match record {
+            Record::Key(key) | Record::Changed(key) => self.fence(key),
+            _ => {
+                let applying = self.applying();
+                let stamp = self.stamp();
+                self.take_effect(stamp.sequence() + 1, record);
+                drop(applying);
+            }
+        }
+    }
+
+    /// Applies the records of a shared log that are not applied yet, in sequence.
+    ///
+    /// # Errors
+    ///
+    /// [`Gap`] if one is missing, or they are of another incarnation: [`reset`](Self::reset) is
+    /// needed. What came before the gap has been applied.
+    pub fn apply(&self, incarnation: Incarnation, records: &[Positioned]) -> Result<(), Gap> {
+        let _applying = self.applying();
+        let current = self.stamp();
+        if current.incarnation() != incarnation {
+            return Err(Gap);
+        }
+        let mut applied = current.sequence();
+        for Positioned { sequence, record } in records {
+            if *sequence <= applied {
+                continue;
+            }
+            if *sequence != applied + 1 {
+                return Err(Gap);
+            }
+            self.take_effect(*sequence, record);
+            applied = *sequence;
+        }
+        Ok(())
+    }
+
+    /// Takes over the compact state of a shared log, after a gap, a restart, or at the start.
+    pub fn reset(&self, stamp: Stamp, barriers: Barriers) {
+        let _applying = self.applying();
+        let current = self.stamp();
+        if current.incarnation() == stamp.incarnation() && current.sequence() >= stamp.sequence() {
+            return;
+        }
+        {
+            let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.barriers = barriers;
+        }
+        self.for_each_watcher(|watcher| watcher.fence_all());
+        self.publish(stamp);
+    }
+
+    /// Registers somebody who must hear of records; forgotten when dropped.
+    pub fn watch(&self, watcher: Weak<dyn Watcher>) {
+        let mut watchers = self
+            .0
+            .watchers
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        watchers.retain(|watcher| watcher.strong_count() > 0);
+        watchers.push(watcher);
+    }
+
+    /// Fences what is in flight for `key` on this node, without a record.
+    pub fn fence(&self, key: &str) {
+        self.for_each_watcher(|watcher| watcher.fence(key));
+    }
+
+    fn take_effect(&self, sequence: u64, record: &Record) {
+        let stamp = {
+            let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+            state.barriers.insert(record, sequence);
+            Stamp::new(state.stamp.incarnation(), sequence)
+        };
+        if let Record::Key(key) | Record::Changed(key) = record {
+            self.fence(key);
+        }
+        self.publish(stamp);
+    }
+
+    fn publish(&self, stamp: Stamp) {
+        self.0.publication.fetch_add(1, Ordering::AcqRel);
+        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.stamp = stamp;
+    }
+
+    fn for_each_watcher(&self, tell: impl Fn(&dyn Watcher)) {
+        let watchers = self
+            .0
+            .watchers
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        for watcher in watchers.iter().filter_map(Weak::upgrade) {
+            tell(&*watcher);
+        }
+    }
+
+    fn applying(&self) -> MutexGuard<'_, ()> {
+        self.0
+            .applying
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.0.state.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a pattern's barrier was before it was raised, for counting what the rise has hidden.
+#[derive(Clone, Debug)]
+pub struct Undo {
+    pattern: Box<str>,
+    previous: u64,
+}
+
+impl Undo {
+    pub(crate) fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
+    pub(crate) fn previous(&self) -> u64 {
+        self.previous
+    }
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Log")
+            .field("stamp", &self.stamp())
+            .field("publication", &self.publication())
+            .finish_non_exhaustive()
+    }
+}

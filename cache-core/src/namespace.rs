@@ -1,0 +1,87 @@
+//! Where keys live: `{prefix}:{namespace}:{key}`.
+//!
+//! Neither prefix nor namespace contains a `:` in its stored form, so two namespaces never meet
+//! in one key: the levels of a nested namespace are joined by `/`, and every other unusual byte
+//! is percent-encoded.
+
+use std::fmt::Write;
+
+/// The longest key, in bytes, with its prefix and namespace.
+pub const MAX_KEY_BYTES: usize = 1_024;
+
+/// The stored form of `{prefix}:{namespace}`: what a key in the namespace is behind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Scope(Box<str>);
+
+impl Scope {
+    /// The root of a deployment, whose keys are `{prefix}::{key}`.
+    pub(crate) fn root(prefix: &str) -> Self {
+        let mut scope = String::new();
+        encode(prefix, &mut scope);
+        scope.push(':');
+        Self(scope.into())
+    }
+
+    /// The namespace `name` inside this one; `:` in the name separates levels.
+    pub(crate) fn nested(&self, name: &str) -> Self {
+        let mut scope = String::from(&*self.0);
+        if !scope.ends_with(':') {
+            scope.push('/');
+        }
+        encode(name, &mut scope);
+        Self(scope.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn encode(name: &str, scope: &mut String) {
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'@' => {
+                scope.push(byte.into());
+            }
+            b':' => scope.push('/'),
+            _ => write!(scope, "%{byte:02X}").expect("a String takes all that is written"),
+        }
+    }
+}
+
+/// The scope that a stored key is in, and those that this one is nested in, up to the root.
+pub(crate) fn scopes(key: &str) -> impl Iterator<Item = &str> {
+    let root = key.find(':').map(|colon| &key[..=colon]);
+    let innermost = root.and_then(|root| {
+        let end = root.len() + key[root.len()..].find(':')?;
+        (end > root.len()).then(|| &key[..end])
+    });
+    let nested = std::iter::successors(innermost, |scope| {
+        scope.rfind('/').map(|slash| &scope[..slash])
+    });
+    nested.chain(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_nest_and_never_meet() {
+        let root = Scope::root("app");
+        assert_eq!(root.as_str(), "app:");
+        let tenant = root.nested("tenant:123");
+        assert_eq!(tenant.as_str(), "app:tenant/123");
+        assert_eq!(root.nested("tenant").nested("123"), tenant);
+        assert_ne!(root.nested("tenant/123"), tenant);
+        assert_ne!(root.nested("a%2F"), root.nested("a/"));
+    }
+
+    #[test]
+    fn a_key_is_in_its_scope_and_in_all_around_it() {
+        let of = |key| scopes(key).collect::<Vec<_>>();
+        assert_eq!(of("app:a/b:k:x"), ["app:a/b", "app:a", "app:"]);
+        assert_eq!(of("app::k"), ["app:"]);
+        assert_eq!(of("bare"), [""; 0]);
+    }
+}

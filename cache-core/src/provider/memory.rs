@@ -1,0 +1,1 @@
+//! Entries in the memory of this process, over moka.

@@ -1,0 +1,193 @@
+//! The trait that stores entries.
+
+pub(crate) mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::entry::{Entry, EntryId, Meta};
+use crate::error::Result;
+use crate::log::{Log, Record, Stamp};
+use crate::pattern::Pattern;
+
+/// A future in a box, as the methods of [`Provider`] return it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Stores entries under whole keys and keeps the log that can hide them.
+///
+/// A provider stores; it decides nothing about freshness. Whether an entry that it returns may
+/// be shown is judged by its caller, against [`log`](Self::log) and the clock, with the two
+/// exceptions said below. What it must guarantee is atomicity:
+///
+/// - [`fill`](Self::fill) stores only if the lease that it is given still stands; a `set`,
+///   `invalidate` of the key, or eviction since the lease was taken voids it. That is
+///   load-linked/store-conditional: it keeps a slow load from bringing back what was invalidated.
+/// - [`invalidate`](Self::invalidate) has removed the entry and voided the lease *before* the
+///   record takes effect in the log, and the record has taken effect before it returns.
+/// - [`increment`](Self::increment) and [`expire`](Self::expire) act on visible, unexpired
+///   entries only, so that they bring nothing back.
+///
+/// Dropping a returned future leaves the operation done, not done, or under way; never half done.
+pub trait Provider: Debug + Send + Sync + 'static {
+    /// The provider's name, for messages and metrics: `"memory"`, `"redis"`.
+    fn name(&self) -> &'static str;
+
+    /// This node's view of the log that orders this provider's invalidations.
+    fn log(&self) -> &Log;
+
+    /// Looks without waiting. Memory always answers here; a remote provider says [`Peek::Ask`].
+    fn peek(&self, key: &str) -> Peek {
+        let _ = key;
+        Peek::Ask
+    }
+
+    /// What stands at each of `keys`, in their order, in one round trip.
+    fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>>;
+
+    /// Reserves a key for a load: leaves a lease if nothing stands there, or if what was
+    /// `observed` (and judged unfit) still stands there. Joins a lease that stands there already.
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        observed: Option<EntryId>,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>>;
+
+    /// How often a lease must be renewed while its load runs; `None` if it does not run out.
+    fn renew_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Extends a lease; false if it no longer stands.
+    fn renew<'a>(&'a self, key: &'a str, lease: Lease) -> BoxFuture<'a, Result<bool>> {
+        let _ = (key, lease);
+        Box::pin(async { Ok(true) })
+    }
+
+    /// Gives a lease back without a value. Must not wait; may be late, or never happen.
+    fn release(&self, key: &str, lease: Lease);
+
+    /// Stores what a load returned, if its lease still stands; says whether it did.
+    fn fill<'a>(
+        &'a self,
+        key: &'a str,
+        entry: Arc<Entry>,
+        lease: Lease,
+    ) -> BoxFuture<'a, Result<bool>>;
+
+    /// Stores entries unconditionally, in one round trip, and records the changes.
+    fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>>;
+
+    /// Makes what the records match go, for every process that shares the backend.
+    /// For each [`Record::Key`], in order: whether a visible, unexpired entry stood there.
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>>;
+
+    /// Adds `amount` to the counter at `key`, or creates one with the terms of `fresh` and the
+    /// value `amount`. Terms of an existing counter are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) and
+    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) leave the value alone.
+    fn increment<'a>(
+        &'a self,
+        key: &'a str,
+        amount: i64,
+        fresh: Arc<Entry>,
+    ) -> BoxFuture<'a, Result<i64>>;
+
+    /// Gives the entry at `key` a new time to live from now on, `None` for no limit; false if
+    /// there is no such entry.
+    fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>>;
+
+    /// The terms of the unexpired entries at `keys`, without their values: `None` for absent
+    /// ones, leases, and damaged ones.
+    fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>>;
+
+    /// About `count` of the entries whose keys match, from `cursor` on; a first call passes
+    /// [`Cursor::START`]. As with Redis's SCAN, an entry that is there throughout is returned at
+    /// least once.
+    fn scan<'a>(
+        &'a self,
+        pattern: &'a Pattern,
+        cursor: Cursor,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Page>>;
+
+    /// Frees entries, each only if it is still the one that was seen.
+    fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>>;
+}
+
+/// What [`Provider::peek`] answers.
+#[derive(Clone, Debug)]
+pub enum Peek {
+    /// This stands there.
+    Found(Arc<Entry>),
+    /// Nothing stands there.
+    Absent,
+    /// Only [`Provider::get`] can tell.
+    Ask,
+}
+
+/// What stands at a key.
+#[derive(Clone, Debug)]
+pub enum Slot {
+    /// Nothing.
+    Empty,
+    /// An entry.
+    Entry(Arc<Entry>),
+    /// Somebody's load is under way.
+    Lease(EntryId),
+    /// Something that cannot be read: damaged, of an unknown version, or not ours.
+    Damaged,
+}
+
+/// The right to store the result of one load.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lease {
+    /// What stands at the key until the value does.
+    pub token: EntryId,
+    /// Up to where the log had been applied when the load began.
+    pub stamp: Stamp,
+}
+
+/// What [`Provider::lease`] answers.
+#[derive(Clone, Debug)]
+pub enum Leased {
+    /// The load may go on, and store its result with this.
+    Lease(Lease),
+    /// An entry stands there that was not the observed one.
+    Found(Arc<Entry>),
+}
+
+/// An entry without its value, as [`Provider::inspect`] returns it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Its terms.
+    pub meta: Meta,
+    /// The time to live that is left; `None` for no limit.
+    pub ttl: Option<Duration>,
+}
+
+/// Where a scan goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(pub u64);
+
+impl Cursor {
+    /// The beginning.
+    pub const START: Self = Self(0);
+}
+
+/// One step of a scan.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// Keys and terms of unexpired entries, unjudged by the log.
+    pub entries: Vec<(Box<str>, Meta)>,
+    /// Where to go on; `None` at the end.
+    pub next: Option<Cursor>,
+}

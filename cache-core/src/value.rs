@@ -1,0 +1,107 @@
+//! What can be cached, and how a stored value is turned into bytes when it has to travel.
+
+use std::any::{Any, type_name};
+use std::ops::Deref;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::codec::{self, CodecId};
+use crate::error::{Error, ErrorKind, Result};
+
+/// A value of any type, as the memory tier holds it.
+pub type AnyValue = Arc<dyn Any + Send + Sync>;
+
+/// A type that can be cached.
+///
+/// Every `Clone + Send + Sync + 'static` type that serde can write and read is one; a memory
+/// hit clones it, so keep large values in an [`Arc`]. A type without serde can be kept in the
+/// memory tier inside [`Local`].
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` cannot be cached",
+    note = "derive `Clone`, `serde::Serialize` and `serde::Deserialize` for it, or keep it in memory only with `Local`"
+)]
+pub trait Value: Clone + Send + Sync + 'static {
+    /// How values of this type are written, read and weighed.
+    #[doc(hidden)]
+    const SHAPE: Shape;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T> Value for T
+where
+    T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    const SHAPE: Shape = Shape {
+        codec: CodecId::JSON,
+        name: type_name::<T>,
+        encode: |value| codec::json::encode(downcast::<T>(value)?),
+        decode: |bytes| Ok(Arc::new(codec::json::decode::<T>(bytes)?)),
+        weigh: |value| downcast::<T>(value).map_or(0, codec::json::encoded_len),
+    };
+}
+
+/// A value that stays in the memory of this process: it needs no serde, and storing it in a
+/// remote tier is an error of kind [`ErrorKind::Encode`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Local<T>(pub T);
+
+impl<T> Deref for Local<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Value for Local<T> {
+    const SHAPE: Shape = Shape {
+        codec: CodecId::JSON,
+        name: type_name::<T>,
+        encode: |_| Err(stays_in_memory::<T>("written to a remote tier")),
+        decode: |_| Err(stays_in_memory::<T>("read from stored bytes")),
+        weigh: |_| size_of::<T>(),
+    };
+}
+
+/// The functions that stand in for a value's type once the type is forgotten.
+///
+/// Implement [`Value`] by hand only for types that have a better byte form than serde gives,
+/// such as an HTTP response.
+#[derive(Clone, Copy, Debug)]
+#[doc(hidden)]
+pub struct Shape {
+    /// The form that `encode` writes and `decode` reads.
+    pub codec: CodecId,
+    /// The type's name, for messages.
+    pub name: fn() -> &'static str,
+    /// Writes the value.
+    pub encode: fn(&(dyn Any + Send + Sync)) -> Result<Bytes>,
+    /// Reads a value of this type.
+    pub decode: fn(&[u8]) -> Result<AnyValue>,
+    /// About how many bytes the value takes in memory.
+    pub weigh: fn(&(dyn Any + Send + Sync)) -> usize,
+}
+
+/// The value as a `T`; an error only if a `Shape` is used on another type's value.
+#[doc(hidden)]
+pub fn downcast<T: 'static>(value: &(dyn Any + Send + Sync)) -> Result<&T> {
+    value.downcast_ref::<T>().ok_or_else(|| {
+        Error::new(
+            ErrorKind::Decode,
+            format!("the stored value is not a {}", type_name::<T>()),
+        )
+    })
+}
+
+fn stays_in_memory<T>(attempt: &str) -> Error {
+    Error::new(
+        ErrorKind::Encode,
+        format!(
+            "Local<{}> stays in memory and cannot be {attempt}; derive serde's traits and store the type itself",
+            type_name::<T>()
+        ),
+    )
+}

@@ -1,0 +1,1 @@
+//! The `#[cached]` and `#[cache_invalidate]` attributes; use them through `cache-core`.

@@ -1,0 +1,1 @@
+//! A tower layer that caches HTTP responses by route pattern.

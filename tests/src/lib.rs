@@ -1,0 +1,1 @@
+//! Servers that the whole-stack tests start, and helpers that they share.
