@@ -7,6 +7,7 @@ mod clock;
 mod codec;
 mod entry;
 mod error;
+mod key;
 pub mod log;
 mod namespace;
 mod pattern;
@@ -20,6 +21,9 @@ pub use clock::{Clock, Timestamp};
 pub use codec::CodecId;
 pub use entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Meta, Owner, Payload, Tags};
 pub use error::{Error, ErrorKind, Result};
+#[doc(hidden)]
+pub use key::key_part;
+pub use key::{KeyPart, KeyWriter};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use value::{AnyValue, Local, Value};
