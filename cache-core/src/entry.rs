@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 
 use crate::clock::Timestamp;
 use crate::codec::{self, CodecId};
+use crate::deferred;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Stamp;
 use crate::random;
@@ -93,7 +95,7 @@ pub type Tags = Arc<[Box<str>]>;
 /// # Errors
 ///
 /// [`ErrorKind::InvalidTag`].
-pub fn tags<I>(tags: I) -> Result<Tags>
+pub(crate) fn tags<I>(tags: I) -> Result<Tags>
 where
     I: IntoIterator,
     I::Item: Into<Box<str>>,
@@ -301,6 +303,16 @@ impl Entry {
         }
     }
 
+    /// The same terms for another value, under a new id.
+    #[must_use]
+    pub fn with_payload(&self, payload: Payload) -> Self {
+        let meta = Meta {
+            id: EntryId::random(),
+            ..self.meta.clone()
+        };
+        Self::new(meta, payload)
+    }
+
     /// What decides whether the entry may be shown.
     pub fn meta(&self) -> &Meta {
         &self.meta
@@ -324,6 +336,12 @@ impl Entry {
     /// Notes that the entry was found visible after the counter was read as `publication`.
     pub(crate) fn mark_checked(&self, publication: u64) {
         self.checked.store(publication, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        deferred::discard(mem::replace(&mut self.payload, Payload::Counter(0)));
     }
 }
 

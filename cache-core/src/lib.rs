@@ -3,18 +3,25 @@
 #[cfg(test)]
 extern crate self as cache_core;
 
+mod cache;
 mod clock;
 mod codec;
+mod deferred;
+pub mod engine;
 mod entry;
 mod error;
 mod key;
 pub mod log;
+mod metrics;
 mod namespace;
 mod pattern;
 pub mod provider;
 mod random;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod value;
 
+pub use cache::{Cache, CacheBuilder, EntryOptions, Invalidated, KeyScan, Set, Ttl};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};
@@ -24,6 +31,11 @@ pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};
+pub use metrics::{Metrics, Miss};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
+pub use provider::Provider;
+pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use value::{AnyValue, Local, Value};
+#[doc(hidden)]
+pub use value::{Shape, downcast};

@@ -47,5 +47,6 @@ mod writer;
 #[cfg(test)]
 mod injectivity;
 
+pub(crate) use buffer::KeyBuffer;
 pub use part::{KeyPart, key_part};
 pub use writer::KeyWriter;

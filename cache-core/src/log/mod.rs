@@ -147,15 +147,11 @@ impl Log {
     /// Single keys leave no barrier here: the provider removes the entry and voids the lease
     /// under the key's lock, and watchers fence the load.
     pub fn append_local(&self, record: &Record) {
-        match record {
-            Record::Key(key) | Record::Changed(key) => self.fence(key),
-            _ => {
-                let applying = self.applying();
-                let stamp = self.stamp();
-                self.take_effect(stamp.sequence() + 1, record);
-                drop(applying);
-            }
+        if let Record::Key(key) | Record::Changed(key) = record {
+            return self.fence(key);
         }
+        let _applying = self.applying();
+        self.take_effect(self.stamp().sequence() + 1, record);
     }
 
     /// Applies the records of a shared log that are not applied yet, in sequence.

@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
 use crate::error::Result;
 use crate::log::{Log, Record, Stamp};
@@ -39,6 +40,16 @@ pub trait Provider: Debug + Send + Sync + 'static {
 
     /// This node's view of the log that orders this provider's invalidations.
     fn log(&self) -> &Log;
+
+    /// The clock that entries are dated by on this node.
+    fn clock(&self) -> Clock {
+        Clock::system()
+    }
+
+    /// The prefix of all keys, where the provider needs to know it; the cache over it uses it too.
+    fn key_prefix(&self) -> Option<&str> {
+        None
+    }
 
     /// Looks without waiting. Memory always answers here; a remote provider says [`Peek::Ask`].
     fn peek(&self, key: &str) -> Peek {

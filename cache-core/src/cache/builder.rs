@@ -1,0 +1,118 @@
+//! Settings of a cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::namespaces::Namespaces;
+use super::{Cache, Handle, Ttl};
+use crate::engine::Engine;
+use crate::error::{Error, ErrorKind, Result};
+use crate::namespace::Scope;
+use crate::provider::Provider;
+
+/// Longest key prefix, in bytes.
+const MAX_PREFIX_BYTES: usize = 128;
+
+/// Settings of a [`Cache`].
+#[derive(Debug)]
+#[must_use]
+pub struct CacheBuilder {
+    provider: Arc<dyn Provider>,
+    key_prefix: Option<String>,
+    default_ttl: Ttl,
+    flight_wait: Duration,
+}
+
+impl CacheBuilder {
+    pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
+        Self {
+            provider,
+            key_prefix: None,
+            default_ttl: Ttl::After(Duration::from_secs(300)),
+            flight_wait: Duration::from_secs(5),
+        }
+    }
+
+    /// What all keys of this deployment begin with. Default: the provider's, or `cache`.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = Some(prefix.into());
+        self
+    }
+
+    /// The time to live of what is stored without one of its own. Default: 300 s.
+    pub fn default_ttl(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.default_ttl = ttl.into();
+        self
+    }
+
+    /// No limit in time, unless a value is stored with one.
+    pub fn no_default_ttl(self) -> Self {
+        self.default_ttl(Ttl::Never)
+    }
+
+    /// How long a caller waits for somebody else's load of the same key before it loads the value
+    /// itself, unshared. Default: 5 s.
+    pub fn flight_wait(mut self, wait: Duration) -> Self {
+        self.flight_wait = wait;
+        self
+    }
+
+    /// Builds the handle on the root namespace.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`] if the prefix is empty, longer than 128 bytes, or not the one
+    /// that the provider was built with.
+    pub fn build(self) -> Result<Cache> {
+        let own = self.provider.key_prefix();
+        let prefix = self.key_prefix.as_deref().or(own).unwrap_or("cache");
+        check_prefix(prefix, own)?;
+        let scope = Scope::root(prefix);
+        let namespaces = Arc::new(Namespaces::default());
+        Ok(Cache(Arc::new(Handle {
+            counters: namespaces.counters(&scope),
+            engine: Arc::new(Engine::new(self.provider, self.flight_wait)),
+            namespaces,
+            scope,
+            default_ttl: self.default_ttl,
+        })))
+    }
+}
+
+fn check_prefix(prefix: &str, own: Option<&str>) -> Result<()> {
+    let wrong = |message: String| Err(Error::new(ErrorKind::Configuration, message));
+    if let Some(own) = own.filter(|own| *own != prefix) {
+        return wrong(format!(
+            "the cache's key prefix `{prefix}` is not the provider's `{own}`; leave it out here"
+        ));
+    }
+    match prefix.len() {
+        1..=MAX_PREFIX_BYTES => Ok(()),
+        len => wrong(format!(
+            "a key prefix has 1 to {MAX_PREFIX_BYTES} bytes, not {len}"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::MemoryProvider;
+
+    #[test]
+    fn a_prefix_has_limits() {
+        for prefix in [String::new(), "x".repeat(129)] {
+            let built = Cache::builder(MemoryProvider::new())
+                .key_prefix(prefix)
+                .build();
+            assert_eq!(built.unwrap_err().kind(), ErrorKind::Configuration);
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_not_the_providers_is_refused() {
+        assert!(check_prefix("app", Some("app")).is_ok());
+        let error = check_prefix("app", Some("cache")).unwrap_err();
+        assert!(error.to_string().contains("`cache`"), "{error}");
+    }
+}

@@ -1,0 +1,213 @@
+//! The handle that users hold: one namespace of one deployment.
+
+mod builder;
+mod global;
+mod invalidate;
+mod namespaces;
+mod options;
+mod read;
+mod scan;
+mod write;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use builder::CacheBuilder;
+pub use invalidate::Invalidated;
+pub(crate) use options::Terms;
+pub use options::{EntryOptions, Ttl};
+pub use scan::KeyScan;
+pub use write::Set;
+
+use crate::engine::{Engine, Hit, Question, Turn};
+use crate::entry::Owner;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::KeyBuffer;
+use crate::metrics::{Counters, Metrics, Miss};
+use crate::namespace::{MAX_KEY_BYTES, Scope};
+use crate::provider::Provider;
+use crate::provider::memory::MemoryProvider;
+use namespaces::Namespaces;
+
+/// A cache: one namespace over one [`Provider`]. Cloning it, or opening another namespace, shares
+/// what is stored.
+///
+/// When `invalidate*`, `delete*` or `clear` has returned, no read that starts later on this
+/// handle's node returns a value that was computed, or whose computation began, before.
+///
+/// ```
+/// use cache_core::{Cache, EntryOptions};
+/// use std::time::Duration;
+///
+/// # async fn example() -> Result<(), cache_core::Error> {
+/// let cache = Cache::memory();
+/// let users = cache.namespace("users");
+///
+/// let name: Result<String, std::io::Error> = users
+///     .get_or_set_with(
+///         "42",
+///         EntryOptions::new().ttl(Duration::from_secs(60)).tag("team:7"),
+///         || async { Ok("Ada".to_owned()) },
+///     )
+///     .await;
+/// assert_eq!(name.unwrap(), "Ada");
+/// assert_eq!(users.get::<String>("42").await?.as_deref(), Some("Ada"));
+///
+/// cache.invalidate_tag("team:7").await?;
+/// assert_eq!(users.get::<String>("42").await?, None);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Cache(Arc<Handle>);
+
+struct Handle {
+    engine: Arc<Engine>,
+    namespaces: Arc<Namespaces>,
+    scope: Scope,
+    counters: Arc<Counters>,
+    default_ttl: Ttl,
+}
+
+impl Cache {
+    /// A cache in the memory of this process, with the defaults of [`MemoryProvider`] and of
+    /// [`CacheBuilder`].
+    pub fn memory() -> Self {
+        Self::builder(MemoryProvider::new())
+            .build()
+            .expect("the defaults are valid")
+    }
+
+    /// Sets up a cache over a provider.
+    pub fn builder(provider: impl Provider) -> CacheBuilder {
+        CacheBuilder::new(Arc::new(provider))
+    }
+
+    /// Opens a namespace inside this one. `:` separates levels: `tenant:123` is the namespace
+    /// `123` inside `tenant`. Keys of different namespaces never meet, whatever they contain.
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Self {
+        let scope = self.0.scope.nested(name);
+        Self(Arc::new(Handle {
+            engine: Arc::clone(&self.0.engine),
+            namespaces: Arc::clone(&self.0.namespaces),
+            counters: self.0.namespaces.counters(&scope),
+            scope,
+            default_ttl: self.0.default_ttl,
+        }))
+    }
+
+    /// The same namespace with another default time to live.
+    #[must_use]
+    pub fn with_default_ttl(&self, ttl: impl Into<Ttl>) -> Self {
+        Self(Arc::new(Handle {
+            engine: Arc::clone(&self.0.engine),
+            namespaces: Arc::clone(&self.0.namespaces),
+            counters: Arc::clone(&self.0.counters),
+            scope: self.0.scope.clone(),
+            default_ttl: ttl.into(),
+        }))
+    }
+
+    /// What this namespace has done since the cache was built, through any handle. Namespaces
+    /// inside it count for themselves.
+    pub fn metrics(&self) -> Metrics {
+        self.0.counters.snapshot()
+    }
+
+    /// The provider's name, such as `"memory"`.
+    pub fn provider_name(&self) -> &'static str {
+        self.0.engine.provider.name()
+    }
+
+    /// Looks into memory without waiting: `None` if the value is not there, or only a remote
+    /// backend could tell. Allocates nothing.
+    pub fn peek(&self, key: &str, owner: Owner) -> Option<Hit> {
+        let key = self.full_key(key).ok()?;
+        self.0.engine.peek(key.as_str(), owner, &self.0.counters)
+    }
+
+    /// The lowest layer of a read: says whether the value is there, is to be loaded by this
+    /// caller, or is being loaded by another.
+    ///
+    /// `options` are those that the value will be published with, as far as they are known: with
+    /// the tags, a caller that arrives after one of them was invalidated does not follow a load
+    /// that began before.
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn turn(&self, key: &str, owner: Owner, options: &EntryOptions) -> Turn {
+        match self.question(key, owner, options) {
+            Ok(question) => self.0.engine.turn(&question).await,
+            Err(error) => {
+                self.bypass(&error);
+                Turn::Alone
+            }
+        }
+    }
+
+    /// Counts and logs that a read goes past the cache.
+    pub(crate) fn bypass(&self, error: &Error) {
+        self.0.engine.failed(error, &self.0.counters);
+        self.0.counters.miss(Miss::Bypassed);
+    }
+
+    pub(crate) fn question(
+        &self,
+        key: &str,
+        owner: Owner,
+        options: &EntryOptions,
+    ) -> Result<Question> {
+        Ok(Question {
+            key: self.full_key(key)?.as_str().into(),
+            owner,
+            tags: options.checked_tags()?,
+            deadline: self.0.engine.deadline(),
+            unfit: None,
+            counters: Arc::clone(&self.0.counters),
+            default_ttl: self.0.default_ttl,
+        })
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.0.engine
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    /// `{prefix}:{namespace}:{key}`.
+    fn full_key(&self, key: &str) -> Result<KeyBuffer> {
+        let scope = self.0.scope.as_str();
+        let length = scope.len() + 1 + key.len();
+        if key.is_empty() {
+            return Err(Error::new(ErrorKind::InvalidKey, "the key is empty"));
+        }
+        if length > MAX_KEY_BYTES {
+            let message = format!(
+                "the key has {length} bytes with its prefix and namespace; at most {MAX_KEY_BYTES} are possible"
+            );
+            return Err(Error::new(ErrorKind::InvalidKey, message));
+        }
+        let mut full = KeyBuffer::new();
+        full.push_str(scope);
+        full.push_str(":");
+        full.push_str(key);
+        Ok(full)
+    }
+
+    /// Marks an error with the operation that it ended.
+    fn during(&self, operation: &'static str, error: Error) -> Error {
+        error.during(operation, self.provider_name())
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("scope", &self.0.scope.as_str())
+            .field("provider", &self.0.engine.provider)
+            .finish_non_exhaustive()
+    }
+}

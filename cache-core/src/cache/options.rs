@@ -1,0 +1,125 @@
+//! The terms that a value is stored under.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::entry::{self, Tags};
+use crate::error::{Error, Result};
+
+/// How long an entry may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ttl {
+    /// For this long, counted from when it is stored.
+    After(Duration),
+    /// Until it is invalidated, written again or evicted.
+    Never,
+}
+
+impl From<Duration> for Ttl {
+    fn from(span: Duration) -> Self {
+        Self::After(span)
+    }
+}
+
+impl From<Option<Duration>> for Ttl {
+    fn from(span: Option<Duration>) -> Self {
+        span.map_or(Self::Never, Self::After)
+    }
+}
+
+impl Ttl {
+    pub(crate) fn span(self) -> Option<Duration> {
+        match self {
+            // No backend counts in less than milliseconds.
+            Self::After(span) if span.is_zero() => Some(span),
+            Self::After(span) => Some(span.max(Duration::from_millis(1))),
+            Self::Never => None,
+        }
+    }
+
+    pub(crate) fn is_zero(self) -> bool {
+        self == Self::After(Duration::ZERO)
+    }
+}
+
+/// The terms that a value is stored under: time to live and tags.
+///
+/// ```
+/// use cache_core::EntryOptions;
+/// use std::time::Duration;
+///
+/// let options = EntryOptions::new()
+///     .ttl(Duration::from_secs(30))
+///     .tag("team:7");
+/// ```
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct EntryOptions {
+    ttl: Option<Ttl>,
+    tags: Vec<Box<str>>,
+}
+
+impl EntryOptions {
+    /// The namespace's default time to live, and no tags.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long the entry may be shown. With a time to live of zero, nothing is stored.
+    pub fn ttl(mut self, ttl: impl Into<Ttl>) -> Self {
+        self.ttl = Some(ttl.into());
+        self
+    }
+
+    /// No limit in time: the entry stays until it is invalidated, written again or evicted.
+    pub fn no_ttl(self) -> Self {
+        self.ttl(Ttl::Never)
+    }
+
+    /// Adds a tag: [`Cache::invalidate_tag`](crate::Cache::invalidate_tag) then makes the entry
+    /// go. At most [`MAX_TAGS`](crate::MAX_TAGS), of at most
+    /// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES) each.
+    pub fn tag(mut self, tag: impl Into<Box<str>>) -> Self {
+        self.tags.push(tag.into());
+        self
+    }
+
+    /// Adds several tags.
+    pub fn tags<I>(mut self, tags: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Box<str>>,
+    {
+        self.tags.extend(tags.into_iter().map(Into::into));
+        self
+    }
+
+    /// Fills in the namespace's default and checks the tags.
+    pub(crate) fn complete(self, default: Ttl) -> Result<Terms, Error> {
+        Ok(Terms {
+            ttl: self.ttl.unwrap_or(default),
+            tags: self.checked_tags()?,
+        })
+    }
+
+    pub(crate) fn checked_tags(&self) -> Result<Tags> {
+        if self.tags.is_empty() {
+            return Ok(Arc::from([]));
+        }
+        entry::tags(self.tags.iter().cloned())
+    }
+}
+
+/// Options that have been checked, with nothing left open.
+#[derive(Clone, Debug)]
+pub(crate) struct Terms {
+    pub(crate) ttl: Ttl,
+    pub(crate) tags: Tags,
+}
+
+impl Terms {
+    pub(crate) fn expires(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ttl.span().map(|span| now.saturating_add(span))
+    }
+}

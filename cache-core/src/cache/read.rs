@@ -1,0 +1,176 @@
+//! Reading: values, whether they are there, and loading them once.
+
+use std::future::Future;
+
+use super::{Cache, EntryOptions, Ttl};
+use crate::engine::Outcome;
+use crate::entry::{Entry, Owner};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::Miss;
+use crate::provider::{Found, Slot};
+use crate::value::Value;
+
+impl Cache {
+    /// The value at `key`; `None` if there is none that may be shown. Never loads.
+    ///
+    /// What was stored as another type is read through the codec; what cannot be read as a `T` is
+    /// a miss, counted as damaged.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey), or what the backend answered.
+    pub async fn get<T: Value>(&self, key: &str) -> Result<Option<T>> {
+        if let Some(hit) = self.peek(key, Owner::HANDLE)
+            && let Ok(value) = hit.value()
+        {
+            return Ok(Some(value));
+        }
+        let values = self.get_many(&[key]).await?;
+        Ok(values.into_iter().next().flatten())
+    }
+
+    /// The values at `keys`, in their order, in one round trip.
+    ///
+    /// # Errors
+    ///
+    /// Like [`get`](Self::get); one bad key fails all.
+    pub async fn get_many<T: Value>(&self, keys: &[&str]) -> Result<Vec<Option<T>>> {
+        let full = self.full_keys(keys)?;
+        let full: Vec<&str> = full.iter().map(AsRef::as_ref).collect();
+        self.check_touch("get")?;
+        let publication = self.engine().log.publication();
+        let slots = self.engine().provider.get(&full).await;
+        let slots = slots.map_err(|error| self.during("get", error))?;
+        let value = |(key, slot): (&&str, Slot)| self.value_in(key, &slot, publication);
+        Ok(full.iter().zip(slots).map(value).collect())
+    }
+
+    fn value_in<T: Value>(&self, key: &str, slot: &Slot, publication: u64) -> Option<T> {
+        let read = match slot {
+            Slot::Entry(entry) => self.read_entry(key, entry, publication),
+            Slot::Empty | Slot::Lease(_) => Err(Miss::Absent),
+            Slot::Damaged => Err(Miss::Damaged),
+        };
+        match read {
+            Ok(value) => {
+                self.counters().hit();
+                Some(value)
+            }
+            Err(why) => {
+                self.counters().miss(why);
+                None
+            }
+        }
+    }
+
+    fn read_entry<T: Value>(&self, key: &str, entry: &Entry, publication: u64) -> Result<T, Miss> {
+        let now = self.engine().clock.now();
+        self.engine()
+            .judge(key, entry, Owner::HANDLE, now, publication)?;
+        entry.payload().value().map_err(|_| Miss::Damaged)
+    }
+
+    /// Whether there is a value at `key` that may be shown. Reads no value.
+    ///
+    /// # Errors
+    ///
+    /// Like [`get`](Self::get).
+    pub async fn exists(&self, key: &str) -> Result<bool> {
+        Ok(self.found("exists", key).await?.is_some())
+    }
+
+    /// The time to live that is left to the value at `key`; `None` if there is no such value.
+    ///
+    /// # Errors
+    ///
+    /// Like [`get`](Self::get).
+    pub async fn get_ttl(&self, key: &str) -> Result<Option<Ttl>> {
+        let found = self.found("get_ttl", key).await?;
+        Ok(found.map(|found| found.ttl.into()))
+    }
+
+    async fn found(&self, operation: &'static str, key: &str) -> Result<Option<Found>> {
+        let key = self.full_key(key)?;
+        self.check_touch(operation)?;
+        let keys = [key.as_str()];
+        let found = self.engine().provider.inspect(&keys).await;
+        let found = found.map_err(|error| self.during(operation, error))?;
+        let found = found.into_iter().next().flatten();
+        Ok(found.filter(|found| self.engine().log.is_visible(keys[0], &found.meta)))
+    }
+
+    /// A node that has lost touch with its backend does not know what has been invalidated.
+    fn check_touch(&self, operation: &'static str) -> Result<()> {
+        let engine = self.engine();
+        if engine.log.in_touch(engine.clock.now()) {
+            return Ok(());
+        }
+        let message = "out of touch with the backend, so that nothing it holds can be trusted";
+        Err(self.during(operation, Error::new(ErrorKind::Connection, message)))
+    }
+
+    /// The value at `key`, or what `load` returns, which is then stored under the namespace's
+    /// default time to live.
+    ///
+    /// However many callers ask for one key at one moment, one of them loads; the others wait for
+    /// it, at most as long as [`flight_wait`](super::CacheBuilder::flight_wait). Only `Ok` is
+    /// stored and shared; after an `Err` each waiting caller runs its own load. A caller inside a
+    /// load of the same key runs its load unshared.
+    ///
+    /// A value whose key, tag, pattern or namespace was invalidated while it was loaded is
+    /// returned to those who were waiting by then, and not stored.
+    ///
+    /// Dropping the future drops the load; a waiting caller takes over.
+    ///
+    /// # Errors
+    ///
+    /// Those of `load`. What goes wrong in the cache is counted and logged, and the value loaded.
+    pub async fn get_or_set<T, E, F, Fut>(&self, key: &str, load: F) -> Result<T, E>
+    where
+        T: Value,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.get_or_set_with(key, EntryOptions::new(), load).await
+    }
+
+    /// Like [`get_or_set`](Self::get_or_set), under terms of its own.
+    ///
+    /// # Errors
+    ///
+    /// Those of `load`.
+    pub async fn get_or_set_with<T, E, F, Fut>(
+        &self,
+        key: &str,
+        options: EntryOptions,
+        load: F,
+    ) -> Result<T, E>
+    where
+        T: Value,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.through(key, Owner::HANDLE, || options, KeepOk, load)
+            .await
+    }
+
+    pub(super) fn full_keys(&self, keys: &[&str]) -> Result<Vec<Box<str>>> {
+        let full = |key: &&str| Ok(self.full_key(key)?.as_str().into());
+        keys.iter().map(full).collect()
+    }
+}
+
+/// Keeps what is `Ok`.
+struct KeepOk;
+
+impl<T: Value, E> Outcome<Result<T, E>> for KeepOk {
+    type Stored = T;
+
+    fn stored(&self, result: &Result<T, E>) -> Option<T> {
+        result.as_ref().ok().cloned()
+    }
+
+    fn restored(&self, stored: T) -> Result<T, E> {
+        Ok(stored)
+    }
+}

@@ -1,0 +1,122 @@
+//! A function's call through the cache: show, load, follow or go alone, until there is a result.
+
+use std::future::Future;
+
+use super::{Followed, Question, Ticket, Turn};
+use crate::cache::{Cache, EntryOptions};
+use crate::entry::Owner;
+use crate::value::{AnyValue, Value};
+
+/// How often a caller asks again after a leader gave up, before it goes alone.
+const ATTEMPTS: usize = 8;
+
+/// How the result of a load maps to what is stored of it.
+pub trait Outcome<R> {
+    /// The part of a result that is stored.
+    type Stored: Value;
+
+    /// What to store of a result; `None` for a result that is not kept, such as an `Err`.
+    fn stored(&self, result: &R) -> Option<Self::Stored>;
+
+    /// The result that a stored part stands for.
+    fn restored(&self, stored: Self::Stored) -> R;
+
+    /// A copy, for those who wait, of a result that is not kept; `None` if it cannot be copied.
+    /// They then compute it for themselves.
+    fn shared(&self, result: &R) -> Option<AnyValue> {
+        let _ = result;
+        None
+    }
+
+    /// The result that such a copy stands for.
+    fn unshared(&self, shared: &AnyValue) -> Option<R> {
+        let _ = shared;
+        None
+    }
+}
+
+impl Cache {
+    /// Answers from the cache, or runs `load`, once for all who ask at the same moment.
+    ///
+    /// Nothing that goes wrong in the cache is seen here: it is counted and logged, and the load
+    /// answers. `options` is asked only if the value is not there. Dropping the future drops the
+    /// load, and one of those who wait takes over.
+    #[doc(hidden)]
+    pub async fn through<R, O, F, Fut>(
+        &self,
+        key: &str,
+        owner: Owner,
+        options: impl FnOnce() -> EntryOptions,
+        outcome: O,
+        load: F,
+    ) -> R
+    where
+        O: Outcome<R>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = R>,
+    {
+        if let Some(hit) = self.peek(key, owner)
+            && let Ok(stored) = hit.value()
+        {
+            return outcome.restored(stored);
+        }
+        let options = options();
+        let asked = match self.question(key, owner, &options) {
+            Ok(question) => self.ask(question, &outcome).await,
+            Err(error) => {
+                self.bypass(&error);
+                Asked::Alone
+            }
+        };
+        match asked {
+            Asked::Answer(result) => result,
+            Asked::Load(ticket) => {
+                let result = ticket.run(load()).await;
+                settle(ticket, &result, &outcome, options).await;
+                result
+            }
+            Asked::Alone => load().await,
+        }
+    }
+
+    async fn ask<R, O: Outcome<R>>(&self, mut question: Question, outcome: &O) -> Asked<R> {
+        for _ in 0..ATTEMPTS {
+            let hit = match self.engine().turn(&question).await {
+                Turn::Hit(hit) => hit,
+                Turn::Lead(ticket) => return Asked::Load(ticket),
+                Turn::Alone => return Asked::Alone,
+                Turn::Follow(follower) => match follower.wait().await {
+                    Followed::Value(hit) => hit,
+                    Followed::Failed(shared) => {
+                        return outcome
+                            .unshared(&shared)
+                            .map_or(Asked::Alone, Asked::Answer);
+                    }
+                    Followed::Again => continue,
+                    Followed::Alone | Followed::Progress(_) => return Asked::Alone,
+                },
+            };
+            match hit.value() {
+                Ok(stored) => return Asked::Answer(outcome.restored(stored)),
+                Err(_) => question.unfit = Some(hit.id()),
+            }
+        }
+        Asked::Alone
+    }
+}
+
+async fn settle<R, O: Outcome<R>>(ticket: Ticket, result: &R, outcome: &O, options: EntryOptions) {
+    if let Some(value) = outcome.stored(result) {
+        ticket.publish(value, options).await;
+    } else if let Some(shared) = outcome.shared(result) {
+        ticket.fail(shared);
+    } else {
+        ticket.unshared();
+    }
+}
+
+enum Asked<R> {
+    Answer(R),
+    Load(Ticket),
+    Alone,
+}

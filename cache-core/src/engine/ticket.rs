@@ -1,0 +1,351 @@
+//! The lowest layer: what a caller is told about a key, and what it can do with it.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::flight::{Flight, State};
+use super::waits::{self, Wait};
+use super::{Engine, Miss, Question};
+use crate::cache::{EntryOptions, Terms, Ttl};
+use crate::clock::Timestamp;
+use crate::entry::{Entry, EntryId, Meta, Payload, Tags};
+use crate::error::Result;
+use crate::log::Stamp;
+use crate::metrics::Counters;
+use crate::provider::Lease;
+use crate::value::{AnyValue, Value};
+
+/// What a caller of [`Cache::turn`](crate::Cache::turn) is to do.
+#[derive(Debug)]
+pub enum Turn {
+    /// Here is the value.
+    Hit(Hit),
+    /// Load it; others may be waiting.
+    Lead(Ticket),
+    /// Somebody is loading it.
+    Follow(Follower),
+    /// Compute it for yourself: it can be neither shared nor stored. That is so inside a load of
+    /// the same key, or where another function loads under the same key.
+    Alone,
+}
+
+/// An entry that may be shown.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    entry: Arc<Entry>,
+    now: Timestamp,
+}
+
+impl Hit {
+    pub(super) fn new(entry: Arc<Entry>, now: Timestamp) -> Self {
+        Self { entry, now }
+    }
+
+    /// The value: a clone of it, or read through the codec if it was stored as another type.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if what is stored is not a `T`.
+    pub fn value<T: Value>(&self) -> Result<T> {
+        self.entry.payload().value()
+    }
+
+    /// How long ago the value was stored.
+    pub fn age(&self) -> Duration {
+        self.now.since(self.entry.meta().created)
+    }
+
+    /// The time to live that is left; `None` for no limit.
+    pub fn ttl(&self) -> Option<Duration> {
+        self.entry.meta().remaining(self.now)
+    }
+
+    /// The entry.
+    pub fn entry(&self) -> &Arc<Entry> {
+        &self.entry
+    }
+
+    pub(crate) fn id(&self) -> EntryId {
+        self.entry.meta().id
+    }
+}
+
+/// What became of a value that was published.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// It is in the cache.
+    Stored,
+    /// It is not: its key was invalidated or written meanwhile, its time to live is zero, or the
+    /// cache failed. Callers that were waiting have it all the same.
+    Refused,
+}
+
+/// The right and the duty to load a value for all who want it now.
+///
+/// Dropping the ticket gives it up; one of those who wait takes over.
+#[derive(Debug)]
+pub struct Ticket {
+    engine: Arc<Engine>,
+    flight: Arc<Flight>,
+    counters: Arc<Counters>,
+    default_ttl: Ttl,
+    lease: Option<Lease>,
+    landed: bool,
+}
+
+impl Ticket {
+    pub(super) fn new(engine: &Arc<Engine>, flight: Arc<Flight>, question: &Question) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            flight,
+            counters: Arc::clone(&question.counters),
+            default_ttl: question.default_ttl,
+            lease: None,
+            landed: false,
+        }
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.flight.stamp()
+    }
+
+    pub(super) fn hold(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// Drives the load, and renews the lease as long as it runs.
+    ///
+    /// Loads of the same key inside it go alone instead of waiting for themselves. Dropping the
+    /// future drops the load; the ticket still stands.
+    pub async fn run<F: Future>(&self, load: F) -> F::Output {
+        let mut load = pin!(waits::run_inside(&self.engine.flights, &self.flight, load));
+        let Some((lease, every)) = self.lease.zip(self.engine.provider.renew_every()) else {
+            return load.await;
+        };
+        let mut renewing = pin!(self.renew(lease, every));
+        let mut over = false;
+        poll_fn(|context| {
+            if !over {
+                over = renewing.as_mut().poll(context).is_ready();
+            }
+            load.as_mut().poll(context)
+        })
+        .await
+    }
+
+    /// Ends when the lease no longer stands; the load goes on for those who wait.
+    async fn renew(&self, lease: Lease, every: Duration) {
+        loop {
+            sleep(every).await;
+            match self.engine.provider.renew(self.flight.key(), lease).await {
+                Ok(true) => {}
+                Ok(false) => return,
+                // The lease may still stand, and the next attempt come in time.
+                Err(error) => self.engine.failed(&error, &self.counters),
+            }
+        }
+    }
+
+    /// Shows followers something before the value exists, such as the head of a response whose
+    /// body is still growing. `tags` are the tags that the value will be stored with.
+    pub fn progress(&self, progress: AnyValue, tags: Tags) {
+        self.flight.tell(State::Progress(progress, tags));
+    }
+
+    /// Stores the value, unless it was invalidated while it was computed, and gives it to those
+    /// who wait.
+    ///
+    /// Dropping the future halfway leaves the value stored or not; one of those who wait takes
+    /// over.
+    pub async fn publish<T: Value>(mut self, value: T, options: EntryOptions) -> Published {
+        let terms = match options.complete(self.default_ttl) {
+            Ok(terms) => terms,
+            Err(error) => {
+                self.engine.failed(&error, &self.counters);
+                self.unshared();
+                return Published::Refused;
+            }
+        };
+        let storable = !terms.ttl.is_zero();
+        let entry = Arc::new(self.entry(value, terms));
+        let stored = storable && self.fill(&entry).await;
+        self.land(State::Value(entry));
+        if stored {
+            Published::Stored
+        } else {
+            Published::Refused
+        }
+    }
+
+    fn entry<T: Value>(&self, value: T, terms: Terms) -> Entry {
+        let now = self.engine.clock.now();
+        let meta = Meta {
+            id: EntryId::random(),
+            owner: self.flight.owner(),
+            stamp: self.flight.stamp(),
+            created: now,
+            expires: terms.expires(now),
+            tags: terms.tags,
+        };
+        Entry::new(meta, Payload::typed(value))
+    }
+
+    async fn fill(&mut self, entry: &Arc<Entry>) -> bool {
+        // A node out of touch does not know what its value is worth to others.
+        let in_touch = self.engine.log.in_touch(self.engine.clock.now());
+        let Some(lease) = self.lease.filter(|_| in_touch) else {
+            return false;
+        };
+        let provider = &self.engine.provider;
+        let filled = provider.fill(self.flight.key(), Arc::clone(entry), lease);
+        match filled.await {
+            Ok(stored) => {
+                self.lease = None;
+                stored
+            }
+            Err(error) => {
+                self.engine.failed(&error, &self.counters);
+                false
+            }
+        }
+    }
+
+    /// Gives an error, or another result that is not stored, to those who wait.
+    pub fn fail(mut self, error: AnyValue) {
+        self.land(State::Failed(error));
+    }
+
+    /// Sends those who wait on their own way: the result is not for them.
+    pub fn unshared(mut self) {
+        self.land(State::Unshared);
+    }
+
+    pub(super) fn land_found(mut self, hit: &Hit) {
+        self.land(State::Value(Arc::clone(&hit.entry)));
+    }
+
+    fn land(&mut self, state: State) {
+        self.landed = true;
+        self.engine.flights.leave(&self.flight);
+        self.flight.tell(state);
+        if let Some(lease) = self.lease.take() {
+            self.engine.provider.release(self.flight.key(), lease);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.land(State::Abandoned);
+        }
+    }
+}
+
+/// A place in the queue of somebody else's load.
+#[derive(Debug)]
+pub struct Follower {
+    engine: Arc<Engine>,
+    flight: Arc<Flight>,
+    /// Up to where the log had been applied when this caller arrived.
+    arrived: Stamp,
+    deadline: Instant,
+    counters: Arc<Counters>,
+    /// Why this caller did not find the value itself.
+    why: Miss,
+}
+
+/// What came of somebody else's load.
+#[derive(Debug)]
+pub enum Followed {
+    /// Its value.
+    Value(Hit),
+    /// What can be had before the value.
+    Progress(AnyValue),
+    /// Its error.
+    Failed(AnyValue),
+    /// The result is not for others, or the wait has been too long: compute it for yourself.
+    Alone,
+    /// The leader gave up, or what it loads was invalidated before this caller arrived: ask again.
+    Again,
+}
+
+impl Follower {
+    pub(super) fn new(
+        engine: &Arc<Engine>,
+        flight: Arc<Flight>,
+        question: &Question,
+        why: Miss,
+    ) -> Self {
+        Self {
+            arrived: engine.log.stamp(),
+            engine: Arc::clone(engine),
+            flight,
+            deadline: question.deadline,
+            counters: Arc::clone(&question.counters),
+            why,
+        }
+    }
+
+    /// Waits for the value, at most as long as the cache's `flight_wait`.
+    pub async fn wait(self) -> Followed {
+        self.wait_for(|state| !matches!(state, State::Loading | State::Progress(..)))
+            .await
+    }
+
+    /// Waits until there is something to be had, be it before the value, at most as long as the
+    /// cache's `flight_wait`.
+    pub async fn wait_progress(self) -> Followed {
+        self.wait_for(|state| !matches!(state, State::Loading))
+            .await
+    }
+
+    async fn wait_for(self, enough: impl Fn(&State) -> bool) -> Followed {
+        let followed = self.outcome(enough).await;
+        match followed {
+            Followed::Value(_) | Followed::Progress(_) => self.counters.hit(),
+            Followed::Failed(_) | Followed::Alone => self.counters.miss(self.why),
+            // Counted when the caller has asked again.
+            Followed::Again => {}
+        }
+        followed
+    }
+
+    async fn outcome(&self, enough: impl Fn(&State) -> bool) -> Followed {
+        let Some(_wait) = Wait::begin(&self.flight) else {
+            return Followed::Alone;
+        };
+        let mut states = self.flight.subscribe();
+        let state = match timeout_at(self.deadline, states.wait_for(|state| enough(state))).await {
+            // Cloned, so that no lock is held while the value is looked at.
+            Ok(Ok(state)) => state.clone(),
+            Ok(Err(_)) => State::Abandoned,
+            Err(_) => return Followed::Alone,
+        };
+        match state {
+            State::Value(entry) if self.may_see(&entry.meta().tags) => {
+                Followed::Value(Hit::new(entry, self.engine.clock.now()))
+            }
+            State::Progress(progress, tags) if self.may_see(&tags) => Followed::Progress(progress),
+            State::Failed(error) => Followed::Failed(error),
+            State::Unshared => Followed::Alone,
+            State::Value(_) | State::Progress(..) | State::Abandoned | State::Loading => {
+                Followed::Again
+            }
+        }
+    }
+
+    /// Whether nothing that was recorded between the load's beginning and this caller's arrival
+    /// matches what was loaded. Its tags may have become known only now.
+    ///
+    /// A barrier that moved after the arrival hides where it stood before; then the answer is no,
+    /// at the price of another load.
+    fn may_see(&self, tags: &[Box<str>]) -> bool {
+        let began = self.flight.stamp();
+        self.arrived == began || !self.engine.log.hides_load(self.flight.key(), tags, began)
+    }
+}

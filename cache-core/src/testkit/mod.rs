@@ -1,0 +1,103 @@
+//! What tests of caches need: contracts as ready-made tests, and the helpers behind them.
+//!
+//! [`race_table!`](crate::race_table) emits one named test for each way in which a load can race
+//! with somebody who makes its value go. The toolkit's own providers run it, and yours can.
+
+mod gate;
+pub mod race;
+
+use std::any::Any;
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+pub use gate::{Gate, Held};
+
+use crate::cache::{Cache, EntryOptions};
+use crate::entry::Owner;
+
+/// Two handles on the same stored values: the one that loads, and the one that acts. They can be
+/// the same, or two nodes on one backend.
+#[derive(Debug)]
+pub struct Nodes {
+    /// Loads and reads.
+    pub reader: Cache,
+    /// Invalidates and writes.
+    pub actor: Cache,
+    /// What must live as long as the test, such as a server.
+    pub keep: Box<dyn Any + Send>,
+}
+
+impl Nodes {
+    /// One handle that does both.
+    pub fn one(cache: Cache) -> Self {
+        Self {
+            reader: cache.clone(),
+            actor: cache,
+            keep: Box::new(()),
+        }
+    }
+
+    /// Two nodes on one backend.
+    pub fn two(reader: Cache, actor: Cache) -> Self {
+        Self {
+            reader,
+            actor,
+            keep: Box::new(()),
+        }
+    }
+
+    /// Keeps something alive as long as the test.
+    #[must_use]
+    pub fn keeping(mut self, keep: impl Any + Send) -> Self {
+        self.keep = Box::new((self.keep, keep));
+        self
+    }
+}
+
+/// Runs a test's future on a runtime of two threads.
+///
+/// # Panics
+///
+/// If the machine has no threads to give, or the future panics.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime for the test")
+        .block_on(future)
+}
+
+/// Waits until `reader` has applied all that `actor` has, as it does by itself within the
+/// backend's delivery time.
+///
+/// # Panics
+///
+/// If that takes more than ten seconds.
+pub async fn delivered(reader: &Cache, actor: &Cache) {
+    let goal = actor.engine().log.stamp();
+    let applied = || {
+        let stamp = reader.engine().log.stamp();
+        stamp.incarnation() == goal.incarnation() && stamp.sequence() >= goal.sequence()
+    };
+    eventually("the record reaches the reader's node", applied).await;
+}
+
+/// How many callers wait for the load of `key` that is under way.
+pub fn followers(cache: &Cache, key: &str) -> usize {
+    let question = cache.question(key, Owner::HANDLE, &EntryOptions::new());
+    question.map_or(0, |question| cache.engine().followers(&question.key))
+}
+
+/// Waits until `condition` holds.
+///
+/// # Panics
+///
+/// If that takes more than ten seconds.
+pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !condition() {
+        assert!(Instant::now() < deadline, "still waiting: {what}");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
