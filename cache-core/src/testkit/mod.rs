@@ -1,8 +1,11 @@
 //! What tests of caches need: contracts as ready-made tests, and the helpers behind them.
 //!
 //! [`race_table!`](crate::race_table) emits one named test for each way in which a load can race
-//! with somebody who makes its value go. The toolkit's own providers run it, and yours can.
+//! with somebody who makes its value go, [`conformance!`](crate::conformance) one for each thing
+//! that a provider must do. The toolkit's own providers run them, and yours can.
 
+pub mod conformance;
+mod failing;
 mod gate;
 pub mod race;
 
@@ -10,9 +13,11 @@ use std::any::Any;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+pub use failing::{FailingProvider, Switch};
 pub use gate::{Gate, Held};
 
 use crate::cache::{Cache, EntryOptions};
+use crate::clock::ManualClock;
 use crate::entry::Owner;
 
 /// Two handles on the same stored values: the one that loads, and the one that acts. They can be
@@ -23,18 +28,16 @@ pub struct Nodes {
     pub reader: Cache,
     /// Invalidates and writes.
     pub actor: Cache,
+    /// The clock that both are built with, if a test can move it.
+    clock: Option<ManualClock>,
     /// What must live as long as the test, such as a server.
-    pub keep: Box<dyn Any + Send>,
+    keep: Vec<Box<dyn Any + Send>>,
 }
 
 impl Nodes {
     /// One handle that does both.
     pub fn one(cache: Cache) -> Self {
-        Self {
-            reader: cache.clone(),
-            actor: cache,
-            keep: Box::new(()),
-        }
+        Self::two(cache.clone(), cache)
     }
 
     /// Two nodes on one backend.
@@ -42,15 +45,31 @@ impl Nodes {
         Self {
             reader,
             actor,
-            keep: Box::new(()),
+            clock: None,
+            keep: Vec::new(),
         }
+    }
+
+    /// The clock that the caches were built with, so that checks move it instead of sleeping.
+    #[must_use]
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Some(clock);
+        self
     }
 
     /// Keeps something alive as long as the test.
     #[must_use]
     pub fn keeping(mut self, keep: impl Any + Send) -> Self {
-        self.keep = Box::new((self.keep, keep));
+        self.keep.push(Box::new(keep));
         self
+    }
+
+    /// Lets time pass for the backend: by its clock, or, for a real server, by waiting.
+    pub async fn elapse(&self, span: Duration) {
+        match &self.clock {
+            Some(clock) => clock.advance(span),
+            None => tokio::time::sleep(span).await,
+        }
     }
 }
 

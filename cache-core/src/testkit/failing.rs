@@ -1,0 +1,133 @@
+//! A provider that can be told to fail, for tests of what happens then.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::entry::{Entry, EntryId};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Log, Record, Stamp};
+use crate::pattern::Pattern;
+use crate::provider::memory::MemoryProvider;
+use crate::provider::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
+
+/// A memory provider that behaves like a remote one: it is never peeked into, and while its
+/// [`Switch`] is thrown every operation fails as if the connection were lost.
+#[derive(Debug)]
+pub struct FailingProvider {
+    inner: MemoryProvider,
+    switch: Switch,
+}
+
+/// Decides whether a [`FailingProvider`] fails.
+#[derive(Clone, Debug, Default)]
+pub struct Switch(Arc<AtomicBool>);
+
+impl Switch {
+    /// Lets all operations fail, or succeed again.
+    pub fn fail(&self, fail: bool) {
+        self.0.store(fail, Ordering::SeqCst);
+    }
+}
+
+impl FailingProvider {
+    /// A provider that works until its switch is thrown.
+    pub fn new() -> (Self, Switch) {
+        let switch = Switch::default();
+        let provider = Self {
+            inner: MemoryProvider::new(),
+            switch: switch.clone(),
+        };
+        (provider, switch)
+    }
+
+    fn unless_failing<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&'a MemoryProvider) -> BoxFuture<'a, Result<T>>,
+    ) -> BoxFuture<'a, Result<T>> {
+        if self.switch.0.load(Ordering::SeqCst) {
+            let error = Error::new(ErrorKind::Connection, "the test has cut the connection");
+            return Box::pin(async { Err(error) });
+        }
+        operation(&self.inner)
+    }
+}
+
+impl Provider for FailingProvider {
+    fn name(&self) -> &'static str {
+        "failing"
+    }
+
+    fn log(&self) -> &Log {
+        self.inner.log()
+    }
+
+    fn clock(&self) -> Clock {
+        self.inner.clock()
+    }
+
+    fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
+        self.unless_failing(|inner| inner.get(keys))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        observed: Option<EntryId>,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        self.unless_failing(|inner| inner.lease(key, observed, stamp))
+    }
+
+    fn release(&self, key: &str, lease: Lease) {
+        self.inner.release(key, lease);
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a str,
+        entry: Arc<Entry>,
+        lease: Lease,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.unless_failing(|inner| inner.fill(key, entry, lease))
+    }
+
+    fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
+        self.unless_failing(|inner| inner.set(entries))
+    }
+
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        self.unless_failing(|inner| inner.invalidate(records))
+    }
+
+    fn increment<'a>(
+        &'a self,
+        key: &'a str,
+        amount: i64,
+        fresh: Arc<Entry>,
+    ) -> BoxFuture<'a, Result<i64>> {
+        self.unless_failing(|inner| inner.increment(key, amount, fresh))
+    }
+
+    fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
+        self.unless_failing(|inner| inner.expire(key, ttl))
+    }
+
+    fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
+        self.unless_failing(|inner| inner.inspect(keys))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        pattern: &'a Pattern,
+        cursor: Cursor,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Page>> {
+        self.unless_failing(|inner| inner.scan(pattern, cursor, count))
+    }
+
+    fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
+        self.unless_failing(|inner| inner.remove(entries))
+    }
+}
