@@ -1,27 +1,23 @@
 //! Entries in the memory of this process, over moka.
-//!
-//! moka stores and evicts; it loads nothing, because its own loading calls store what they loaded
-//! even if the key was invalidated meanwhile. Writes of one key go through the lock of its lease.
 
-use std::collections::HashMap;
+mod builder;
+mod store;
+
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use moka::Expiry;
-use moka::sync::Cache as Store;
+pub use builder::MemoryProviderBuilder;
+use store::Store;
 
 use super::{BoxFuture, Cursor, Found, Lease, Leased, Page, Peek, Provider, Slot};
 use crate::clock::Clock;
-use crate::deferred;
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Caps, Log, Record, Stamp};
+use crate::log::{Log, Record, Stamp};
 use crate::pattern::Pattern;
 
 const NAME: &str = "memory";
-const SHARDS: usize = 64;
 
 /// Keeps entries in the memory of this process: typed values, nothing serialized on a hit.
 ///
@@ -44,8 +40,7 @@ const SHARDS: usize = 64;
 /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
 /// ```
 pub struct MemoryProvider {
-    store: Store<Arc<str>, Arc<Entry>>,
-    leases: Leases,
+    store: Store,
     log: Log,
     clock: Clock,
 }
@@ -61,17 +56,9 @@ impl MemoryProvider {
         MemoryProviderBuilder::default()
     }
 
-    /// Replaces the entry that was seen, or the absence that was seen, unless somebody was faster.
-    fn replace(&self, key: &str, seen: Option<&Entry>, entry: Arc<Entry>) -> bool {
-        let seen = seen.map(|entry| entry.meta().id);
-        let replaced = self.leases.section(key, |leases| {
-            if self.store.get(key).map(|entry| entry.meta().id) != seen {
-                return false;
-            }
-            leases.remove(key);
-            self.store.insert(key.into(), entry);
-            true
-        });
+    /// Replaces what was seen, and records that.
+    fn replace(&self, key: &str, seen: Option<&Entry>, entry: Entry) -> bool {
+        let replaced = self.store.replace(key, seen, Arc::new(entry));
         if replaced {
             self.log.append_local(&Record::Changed(key.into()));
         }
@@ -80,11 +67,8 @@ impl MemoryProvider {
 
     /// Removes what stands at `key`, and says whether it could have been shown.
     fn remove_key(&self, key: &str) -> bool {
-        let removed = self.leases.section(key, |leases| {
-            leases.remove(key);
-            self.store.remove(key)
-        });
-        removed.is_some_and(|entry| self.is_live(key, entry.meta()))
+        let taken = self.store.take(key);
+        taken.is_some_and(|entry| self.is_live(key, entry.meta()))
     }
 
     fn is_live(&self, key: &str, meta: &Meta) -> bool {
@@ -105,7 +89,7 @@ impl MemoryProvider {
                     (number, entry.with_payload(Payload::Counter(number)))
                 }
             };
-            if self.replace(key, seen.as_deref(), Arc::new(next)) {
+            if self.replace(key, seen.as_deref(), next) {
                 return Ok(number);
             }
         }
@@ -125,7 +109,7 @@ impl MemoryProvider {
                 expires,
                 ..seen.meta().clone()
             };
-            if self.replace(key, Some(&seen), Arc::new(seen.with_meta(meta))) {
+            if self.replace(key, Some(&seen), seen.with_meta(meta)) {
                 return true;
             }
         }
@@ -168,7 +152,7 @@ impl Provider for MemoryProvider {
     }
 
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        let slot = |key: &&str| match self.store.get(*key) {
+        let slot = |key: &&str| match self.store.get(key) {
             Some(entry) => Slot::Entry(entry),
             None => Slot::Empty,
         };
@@ -181,27 +165,15 @@ impl Provider for MemoryProvider {
         observed: Option<EntryId>,
         stamp: Stamp,
     ) -> BoxFuture<'a, Result<Leased>> {
-        let leased = self
-            .leases
-            .section(key, |leases| match self.store.get(key) {
-                Some(entry) if Some(entry.meta().id) != observed => Leased::Found(entry),
-                // A lease that stands is replaced, not joined: within one process the flight that
-                // took it has been fenced, or it would have been followed.
-                _ => {
-                    let token = EntryId::random();
-                    leases.insert(key.into(), token);
-                    Leased::Lease(Lease { token, stamp })
-                }
-            });
+        let leased = match self.store.lease(key, observed) {
+            Ok(token) => Leased::Lease(Lease { token, stamp }),
+            Err(entry) => Leased::Found(entry),
+        };
         ready(Ok(leased))
     }
 
     fn release(&self, key: &str, lease: Lease) {
-        self.leases.section(key, |leases| {
-            if leases.get(key) == Some(&lease.token) {
-                leases.remove(key);
-            }
-        });
+        self.store.release(key, lease.token);
     }
 
     fn fill<'a>(
@@ -210,23 +182,12 @@ impl Provider for MemoryProvider {
         entry: Arc<Entry>,
         lease: Lease,
     ) -> BoxFuture<'a, Result<bool>> {
-        let stored = self.leases.section(key, |leases| {
-            if leases.get(key) != Some(&lease.token) {
-                return false;
-            }
-            leases.remove(key);
-            self.store.insert(key.into(), entry);
-            true
-        });
-        ready(Ok(stored))
+        ready(Ok(self.store.fill(key, entry, lease.token)))
     }
 
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
         for (key, entry) in entries {
-            self.leases.section(key, |leases| {
-                leases.remove(key);
-                self.store.insert(key.into(), entry);
-            });
+            self.store.put(key, entry);
             self.log.append_local(&Record::Changed(key.into()));
         }
         ready(Ok(()))
@@ -283,15 +244,7 @@ impl Provider for MemoryProvider {
 
     fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
         for (key, id) in entries {
-            self.leases.section(key, |_| {
-                if self
-                    .store
-                    .get(&**key)
-                    .is_some_and(|entry| entry.meta().id == *id)
-                {
-                    self.store.invalidate(&**key);
-                }
-            });
+            self.store.take_if(key, *id);
         }
         ready(Ok(()))
     }
@@ -309,130 +262,11 @@ impl Default for MemoryProvider {
 
 impl fmt::Debug for MemoryProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (entries, bytes) = self.store.size();
         f.debug_struct("MemoryProvider")
-            .field("entries", &self.store.entry_count())
-            .field("bytes", &self.store.weighted_size())
+            .field("entries", &entries)
+            .field("bytes", &bytes)
             .field("log", &self.log)
             .finish_non_exhaustive()
-    }
-}
-
-/// The tokens of the loads that are under way in one shard, by key.
-type Tokens = HashMap<Box<str>, EntryId>;
-
-/// The tokens of all loads that are under way. There are as many as loads.
-struct Leases {
-    shards: Box<[Mutex<Tokens>]>,
-    hasher: RandomState,
-}
-
-impl Leases {
-    fn new() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-        }
-    }
-
-    /// Runs `work` under the lock of the key's shard; no value is dropped meanwhile.
-    fn section<T>(&self, key: &str, work: impl FnOnce(&mut Tokens) -> T) -> T {
-        let shard = self.hasher.hash_one(key) as usize % SHARDS;
-        deferred::section(|| {
-            let mut leases = self.shards[shard]
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            work(&mut leases)
-        })
-    }
-}
-
-/// Settings of a [`MemoryProvider`].
-#[derive(Debug)]
-#[must_use]
-pub struct MemoryProviderBuilder {
-    max_bytes: u64,
-    caps: Caps,
-    clock: Clock,
-}
-
-impl Default for MemoryProviderBuilder {
-    fn default() -> Self {
-        Self {
-            max_bytes: 256 << 20,
-            caps: Caps::DEFAULT,
-            clock: Clock::system(),
-        }
-    }
-}
-
-impl MemoryProviderBuilder {
-    /// The bound on the weight of all keys and values, in bytes. Default: 256 MiB.
-    pub fn max_bytes(mut self, bytes: u64) -> Self {
-        self.max_bytes = bytes;
-        self
-    }
-
-    /// How many barriers the log keeps of each kind. Default: [`Caps::DEFAULT`].
-    pub fn caps(mut self, caps: Caps) -> Self {
-        self.caps = caps;
-        self
-    }
-
-    /// The clock that TTLs are measured by. Default: the system's.
-    pub fn clock(mut self, clock: Clock) -> Self {
-        self.clock = clock;
-        self
-    }
-
-    /// Builds the provider.
-    pub fn build(self) -> MemoryProvider {
-        let store = Store::builder()
-            .name("cache-core")
-            .max_capacity(self.max_bytes)
-            .weigher(|key: &Arc<str>, entry: &Arc<Entry>| {
-                let key = u32::try_from(key.len()).unwrap_or(u32::MAX);
-                key.saturating_add(entry.weight_bytes())
-            })
-            .expire_after(FreeExpired(self.clock.clone()))
-            .build();
-        MemoryProvider {
-            store,
-            leases: Leases::new(),
-            log: Log::local(self.caps),
-            clock: self.clock,
-        }
-    }
-}
-
-/// Lets moka free what has expired. Whether an entry may be shown is checked on each read.
-struct FreeExpired(Clock);
-
-impl FreeExpired {
-    fn after(&self, entry: &Entry) -> Option<Duration> {
-        // moka's timers follow the machine's clock, which a manual one has nothing to do with.
-        self.0
-            .is_system()
-            .then(|| entry.meta().remaining(self.0.now()))?
-    }
-}
-
-impl Expiry<Arc<str>, Arc<Entry>> for FreeExpired {
-    fn expire_after_create(
-        &self,
-        _key: &Arc<str>,
-        entry: &Arc<Entry>,
-        _at: Instant,
-    ) -> Option<Duration> {
-        self.after(entry)
-    }
-
-    fn expire_after_update(
-        &self,
-        _key: &Arc<str>,
-        entry: &Arc<Entry>,
-        _at: Instant,
-        _left: Option<Duration>,
-    ) -> Option<Duration> {
-        self.after(entry)
     }
 }

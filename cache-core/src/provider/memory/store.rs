@@ -1,0 +1,198 @@
+//! Entries by key over moka, with the locks that make a write of one key one step.
+//!
+//! moka stores and evicts; it loads nothing, because its own loading calls store what they loaded
+//! even if the key was invalidated meanwhile.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use moka::Expiry;
+use moka::sync::Cache as Moka;
+
+use crate::clock::Clock;
+use crate::deferred;
+use crate::entry::{Entry, EntryId};
+
+const SHARDS: usize = 64;
+
+/// Entries by key, bounded by weight, and the leases of the loads that are under way.
+pub(crate) struct Store {
+    entries: Moka<Arc<str>, Arc<Entry>>,
+    leases: Leases,
+}
+
+impl Store {
+    /// A store that holds about `max_bytes` of keys and values.
+    pub(crate) fn new(max_bytes: u64, clock: Clock) -> Self {
+        let entries = Moka::builder()
+            .name("cache-core")
+            .max_capacity(max_bytes)
+            .weigher(|key: &Arc<str>, entry: &Arc<Entry>| {
+                let key = u32::try_from(key.len()).unwrap_or(u32::MAX);
+                key.saturating_add(entry.weight_bytes())
+            })
+            .expire_after(FreeExpired(clock))
+            .build();
+        Self {
+            entries,
+            leases: Leases::new(),
+        }
+    }
+
+    /// What stands at `key`.
+    pub(crate) fn get(&self, key: &str) -> Option<Arc<Entry>> {
+        self.entries.get(key)
+    }
+
+    /// Leaves a lease at `key`, unless an entry stands there that was not the observed one.
+    ///
+    /// A lease that stands is replaced, not joined: within one process the flight that took it
+    /// has been fenced, or it would have been followed.
+    pub(crate) fn lease(
+        &self,
+        key: &str,
+        observed: Option<EntryId>,
+    ) -> Result<EntryId, Arc<Entry>> {
+        self.leases.section(key, |leases| match self.get(key) {
+            Some(entry) if Some(entry.meta().id) != observed => Err(entry),
+            _ => {
+                let token = EntryId::random();
+                leases.insert(key.into(), token);
+                Ok(token)
+            }
+        })
+    }
+
+    /// Gives a lease back.
+    pub(crate) fn release(&self, key: &str, token: EntryId) {
+        self.leases.section(key, |leases| {
+            if leases.get(key) == Some(&token) {
+                leases.remove(key);
+            }
+        });
+    }
+
+    /// Stores an entry if its lease still stands.
+    pub(crate) fn fill(&self, key: &str, entry: Arc<Entry>, token: EntryId) -> bool {
+        self.leases.section(key, |leases| {
+            if leases.get(key) != Some(&token) {
+                return false;
+            }
+            leases.remove(key);
+            self.entries.insert(key.into(), entry);
+            true
+        })
+    }
+
+    /// Stores an entry whatever stands there.
+    pub(crate) fn put(&self, key: &str, entry: Arc<Entry>) {
+        self.leases.section(key, |leases| {
+            leases.remove(key);
+            self.entries.insert(key.into(), entry);
+        });
+    }
+
+    /// Replaces the entry that was seen, or the absence that was seen, unless somebody was faster.
+    pub(crate) fn replace(&self, key: &str, seen: Option<&Entry>, entry: Arc<Entry>) -> bool {
+        let seen = seen.map(|entry| entry.meta().id);
+        self.leases.section(key, |leases| {
+            if self.get(key).map(|entry| entry.meta().id) != seen {
+                return false;
+            }
+            leases.remove(key);
+            self.entries.insert(key.into(), entry);
+            true
+        })
+    }
+
+    /// Takes what stands at `key` away, and voids the lease.
+    pub(crate) fn take(&self, key: &str) -> Option<Arc<Entry>> {
+        self.leases.section(key, |leases| {
+            leases.remove(key);
+            self.entries.remove(key)
+        })
+    }
+
+    /// Takes an entry away if it is still the one that was seen.
+    pub(crate) fn take_if(&self, key: &str, id: EntryId) {
+        self.leases.section(key, |_| {
+            if self.get(key).is_some_and(|entry| entry.meta().id == id) {
+                self.entries.invalidate(key);
+            }
+        });
+    }
+
+    /// All entries, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<Arc<str>>, Arc<Entry>)> {
+        self.entries.iter()
+    }
+
+    /// How many entries there are, and what they weigh in bytes; both a little late.
+    pub(crate) fn size(&self) -> (u64, u64) {
+        (self.entries.entry_count(), self.entries.weighted_size())
+    }
+}
+
+/// The tokens of the loads that are under way in one shard, by key.
+type Tokens = HashMap<Box<str>, EntryId>;
+
+/// The tokens of all loads that are under way. There are as many as loads.
+struct Leases {
+    shards: Box<[Mutex<Tokens>]>,
+    hasher: RandomState,
+}
+
+impl Leases {
+    fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    /// Runs `work` under the lock of the key's shard; no value is dropped meanwhile.
+    fn section<T>(&self, key: &str, work: impl FnOnce(&mut Tokens) -> T) -> T {
+        let shard = self.hasher.hash_one(key) as usize % SHARDS;
+        deferred::section(|| {
+            let mut leases = self.shards[shard]
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            work(&mut leases)
+        })
+    }
+}
+
+/// Lets moka free what has expired. Whether an entry may be shown is checked on each read.
+struct FreeExpired(Clock);
+
+impl FreeExpired {
+    fn after(&self, entry: &Entry) -> Option<Duration> {
+        // moka's timers follow the machine's clock, which a manual one has nothing to do with.
+        self.0
+            .is_system()
+            .then(|| entry.meta().remaining(self.0.now()))?
+    }
+}
+
+impl Expiry<Arc<str>, Arc<Entry>> for FreeExpired {
+    fn expire_after_create(
+        &self,
+        _key: &Arc<str>,
+        entry: &Arc<Entry>,
+        _at: Instant,
+    ) -> Option<Duration> {
+        self.after(entry)
+    }
+
+    fn expire_after_update(
+        &self,
+        _key: &Arc<str>,
+        entry: &Arc<Entry>,
+        _at: Instant,
+        _left: Option<Duration>,
+    ) -> Option<Duration> {
+        self.after(entry)
+    }
+}
