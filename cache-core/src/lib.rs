@@ -3,6 +3,9 @@
 #[cfg(test)]
 extern crate self as cache_core;
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod attribute;
 mod cache;
 mod clock;
 mod codec;
@@ -21,6 +24,9 @@ mod random;
 pub mod testkit;
 mod value;
 
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub use attribute as __private;
 pub use cache::{Cache, CacheBuilder, EntryOptions, Invalidated, KeyScan, Set, Ttl};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;

@@ -143,7 +143,7 @@ impl Cache {
         Ok((counted.len() as u64, page.next))
     }
 
-    pub(super) async fn append(
+    pub(crate) async fn append(
         &self,
         operation: &'static str,
         records: &[Record],
@@ -153,7 +153,7 @@ impl Cache {
     }
 
     /// The pattern behind this namespace's part of the key, which is taken literally.
-    pub(super) fn full_pattern(&self, pattern: &str) -> Result<Pattern> {
+    pub(crate) fn full_pattern(&self, pattern: &str) -> Result<Pattern> {
         // Checked alone first, so that the message is about what the caller wrote.
         Pattern::new(pattern)?;
         let scope = Pattern::escape(self.0.scope.as_str());

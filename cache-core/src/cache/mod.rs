@@ -178,7 +178,7 @@ impl Cache {
     }
 
     /// `{prefix}:{namespace}:{key}`.
-    fn full_key(&self, key: &str) -> Result<KeyBuffer> {
+    pub(crate) fn full_key(&self, key: &str) -> Result<KeyBuffer> {
         let scope = self.0.scope.as_str();
         let length = scope.len() + 1 + key.len();
         if key.is_empty() {
