@@ -27,6 +27,9 @@ mod value;
 #[cfg(feature = "macros")]
 #[doc(hidden)]
 pub use attribute as __private;
+#[cfg(feature = "macros")]
+pub use cache_macros::{cache_invalidate, cached};
+
 pub use cache::{Cache, CacheBuilder, EntryOptions, Invalidated, KeyScan, Set, Ttl};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
