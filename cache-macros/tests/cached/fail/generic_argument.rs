@@ -1,0 +1,8 @@
+use cache_core::cached;
+
+#[cached(ttl = 60)]
+async fn get<T: Clone>(id: T) -> Option<T> {
+    Some(id)
+}
+
+fn main() {}
