@@ -38,23 +38,22 @@ fail() {
 need() {
     local program=$1 package=$2
     if ! command -v "$program" >/dev/null; then
-        install "$package"
+        install_package "$package"
     fi
     "$program" --version || fail "$program does not run"
 }
 
-install() {
+install_package() {
     local package=$1
     command -v apt-get >/dev/null ||
         fail "the tests start servers of their own; install the one that the package $package of Debian contains"
     may_install || fail "the tests start servers of their own; as root, run: apt-get install $package"
     as_root apt-get update
-    # The tests start servers on ports of their own; Debian's service must not run because of us.
+    # The tests start servers on ports of their own: Debian's service must not run because of us,
+    # neither now nor after the next boot.
     without_services as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --no-install-recommends "$package"
-    if command -v systemctl >/dev/null; then
-        as_root systemctl disable --quiet "$package" || true
-    fi
+    as_root update-rc.d "$package" disable
 }
 
 may_install() {
