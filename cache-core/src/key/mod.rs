@@ -33,6 +33,9 @@
 //! 6. A `HashSet` is refused, because equal sets serialize in different orders: use a
 //!    `BTreeSet`. It is recognized by its type's name, in fields and elements too, but not inside
 //!    a `Serialize` or `serialize_with` that was written by hand.
+//!
+//! In tags, which need not tell everything apart, values read as people write them:
+//! [`KeyWriter::for_tag`].
 
 mod buffer;
 mod elements;

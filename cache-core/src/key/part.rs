@@ -42,7 +42,8 @@ pub trait KeyPart {
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart for T {
     fn write_part(&self, key: &mut KeyWriter) -> Result<()> {
-        self.serialize(PartSerializer::of::<T>(key.buffer()))
+        let (buffer, style) = key.parts();
+        self.serialize(PartSerializer::of::<T>(buffer).in_style(style))
             .map_err(|refusal| {
                 let message = format!("a {} cannot be part of a cache key", type_name::<T>());
                 Error::new(ErrorKind::InvalidKey, message).with_source(refusal)

@@ -10,17 +10,30 @@ use super::elements::Elements;
 use super::entries::Entries;
 use super::fields::Fields;
 use super::refusal::{Refusal, is_unordered};
+use super::writer::Style;
 
 /// Writes one value, of a type that goes by `type_name`.
 pub(super) struct PartSerializer<'b> {
     buffer: &'b mut KeyBuffer,
     type_name: &'static str,
+    style: Style,
 }
 
 impl<'b> PartSerializer<'b> {
     pub(super) fn of<T: ?Sized>(buffer: &'b mut KeyBuffer) -> Self {
-        let type_name = type_name::<T>();
-        Self { buffer, type_name }
+        Self {
+            buffer,
+            type_name: type_name::<T>(),
+            style: Style::Key,
+        }
+    }
+
+    pub(super) fn in_style(self, style: Style) -> Self {
+        Self { style, ..self }
+    }
+
+    fn is_tag(&self) -> bool {
+        self.style == Style::Tag
     }
 
     fn display(self, scalar: impl Display) -> Result<(), Refusal> {
@@ -32,6 +45,10 @@ impl<'b> PartSerializer<'b> {
         value.serialize(PartSerializer::of::<T>(self.buffer))?;
         self.buffer.push_str(")");
         Ok(())
+    }
+
+    fn bare<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refusal> {
+        value.serialize(PartSerializer::of::<T>(self.buffer).in_style(self.style))
     }
 
     fn name(&mut self, name: &str) {
@@ -101,7 +118,11 @@ impl<'b> Serializer for PartSerializer<'b> {
     }
 
     fn serialize_str(self, value: &str) -> Result<(), Refusal> {
-        self.buffer.push_text(value);
+        if self.is_tag() {
+            self.buffer.push_str(value);
+        } else {
+            self.buffer.push_text(value);
+        }
         Ok(())
     }
 
@@ -123,6 +144,9 @@ impl<'b> Serializer for PartSerializer<'b> {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Refusal> {
+        if self.is_tag() {
+            return self.bare(value);
+        }
         self.enclosed(value)
     }
 
@@ -141,6 +165,9 @@ impl<'b> Serializer for PartSerializer<'b> {
         _index: u32,
         variant: &'static str,
     ) -> Result<(), Refusal> {
+        if self.is_tag() {
+            return self.serialize_str(variant);
+        }
         self.variant(name, variant);
         Ok(())
     }
@@ -150,6 +177,9 @@ impl<'b> Serializer for PartSerializer<'b> {
         name: &'static str,
         value: &T,
     ) -> Result<(), Refusal> {
+        if self.is_tag() {
+            return self.bare(value);
+        }
         self.name(name);
         self.enclosed(value)
     }

@@ -29,13 +29,43 @@ const READABLE_BYTES: usize = MAX_PART_BYTES - 1 - 64;
 /// ```
 pub struct KeyWriter {
     buffer: KeyBuffer,
+    style: Style,
+}
+
+/// How parts are written.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Style {
+    /// So that different values are different parts.
+    Key,
+    /// So that the text is what a person would write.
+    Tag,
 }
 
 impl KeyWriter {
     /// An empty key.
     pub const fn new() -> Self {
+        Self::in_style(Style::Key)
+    }
+
+    /// An empty tag: texts stand in it as they are, whatever their length, a newtype and `Some`
+    /// as what they hold, a variant without fields as its name. Two values may look the same
+    /// in a tag, since one that is invalidated for both hides more, never less.
+    ///
+    /// ```
+    /// # use cache_core::KeyWriter;
+    /// let mut tag = KeyWriter::for_tag();
+    /// tag.literal("country:");
+    /// tag.part("Korea, South")?;
+    /// assert_eq!(tag.as_str(), "country:Korea, South");
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub const fn for_tag() -> Self {
+        Self::in_style(Style::Tag)
+    }
+
+    const fn in_style(style: Style) -> Self {
         let buffer = KeyBuffer::new();
-        Self { buffer }
+        Self { buffer, style }
     }
 
     /// Adds `text` as it stands.
@@ -52,7 +82,8 @@ impl KeyWriter {
     pub fn part<T: KeyPart + ?Sized>(&mut self, part: &T) -> Result<()> {
         let start = self.buffer.len();
         part.write_part(self)?;
-        if self.buffer.len() - start > MAX_PART_BYTES {
+        let len = self.buffer.len() - start;
+        if len > MAX_PART_BYTES && self.style == Style::Key {
             self.shorten(start);
         }
         Ok(())
@@ -63,8 +94,8 @@ impl KeyWriter {
         self.buffer.as_str()
     }
 
-    pub(super) fn buffer(&mut self) -> &mut KeyBuffer {
-        &mut self.buffer
+    pub(super) fn parts(&mut self) -> (&mut KeyBuffer, Style) {
+        (&mut self.buffer, self.style)
     }
 
     /// Replaces the part from `start` on by how it begins and its hash.
@@ -152,5 +183,24 @@ mod tests {
             let long = "a".repeat(padding) + &"€".repeat(100);
             assert!(key(&long).contains("€~"));
         }
+    }
+
+    #[test]
+    fn a_tag_reads_as_a_person_would_write_it() {
+        #[derive(serde::Serialize)]
+        struct UserId(u64);
+        #[derive(serde::Serialize)]
+        enum Plan {
+            Free,
+        }
+        let mut tag = KeyWriter::for_tag();
+        let long = "x".repeat(200);
+        for part in ["Korea, South", "7", "", &long] {
+            tag.part(part).unwrap();
+            tag.literal("/");
+        }
+        tag.part(&Some(UserId(42))).unwrap();
+        tag.part(&Plan::Free).unwrap();
+        assert_eq!(tag.as_str(), format!("Korea, South/7//{long}/42Free"));
     }
 }
