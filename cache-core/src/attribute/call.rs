@@ -101,7 +101,7 @@ impl<O> Call<O> {
 
 /// A tag whose placeholders `write` fills in.
 fn tag(write: impl FnOnce(&mut KeyWriter) -> Result<()>) -> Result<Box<str>> {
-    let mut tag = KeyWriter::new();
+    let mut tag = KeyWriter::for_tag();
     write(&mut tag)?;
     Ok(tag.as_str().into())
 }

@@ -34,14 +34,14 @@ impl Invalidation {
 
     #[must_use]
     pub fn key(self, write: impl FnOnce(&mut KeyWriter) -> Result<()>) -> Self {
-        self.add(write, |cache, key| {
+        self.add(KeyWriter::new(), write, |cache, key| {
             Ok(Record::Key(cache.full_key(key)?.as_str().into()))
         })
     }
 
     #[must_use]
     pub fn pattern(self, write: impl FnOnce(&mut KeyWriter) -> Result<()>) -> Self {
-        self.add(write, |cache, pattern| {
+        self.add(KeyWriter::new(), write, |cache, pattern| {
             let pattern = cache.full_pattern(pattern)?;
             Ok(Record::Pattern(pattern.as_str().into()))
         })
@@ -49,7 +49,7 @@ impl Invalidation {
 
     #[must_use]
     pub fn tag(self, write: impl FnOnce(&mut KeyWriter) -> Result<()>) -> Self {
-        self.add(write, |_, tag| {
+        self.add(KeyWriter::for_tag(), write, |_, tag| {
             check_tag(tag)?;
             Ok(Record::Tag(tag.into()))
         })
@@ -59,11 +59,11 @@ impl Invalidation {
     /// that could have been found.
     fn add(
         mut self,
+        mut text: KeyWriter,
         write: impl FnOnce(&mut KeyWriter) -> Result<()>,
         record: fn(&Cache, &str) -> Result<Record>,
     ) -> Self {
         if let Some(pending) = &mut self.0 {
-            let mut text = KeyWriter::new();
             let written = write(&mut text);
             match written.and_then(|()| record(&pending.cache, text.as_str())) {
                 Ok(record) => pending.records.push(record),
