@@ -1,0 +1,177 @@
+//! A request that memory has no answer for: from a remote tier, from somebody else's flight, by
+//! leading one, or from the service alone.
+
+use std::future::{Future, poll_fn};
+use std::panic::resume_unwind;
+use std::pin::Pin;
+
+use bytes::Bytes;
+use cache_core::Cache;
+use cache_core::engine::{Followed, Follower, Ticket, Turn};
+use http::{Request, Response};
+use http_body::Body;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::task::JoinError;
+use tower_service::Service;
+use tracing::Instrument;
+
+use crate::answer::{self, Answer};
+use crate::body::{Driver, ResponseBody};
+use crate::cache_status::Status;
+use crate::lead::{Progress, lead};
+use crate::plan::Plan;
+use crate::upstream::Upstream;
+
+/// How often a caller asks again after a leader gave up, before it goes alone.
+const ATTEMPTS: usize = 8;
+
+/// Answers a request, one way or another.
+pub(crate) async fn answer<S, R, B>(
+    cache: Cache,
+    plan: Plan,
+    mut upstream: Upstream<S, R>,
+) -> Result<Response<ResponseBody<B>>, S::Error>
+where
+    S: Service<Request<R>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    R: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    for _ in 0..ATTEMPTS {
+        let sought = match cache.turn(&plan.key, plan.owner, &plan.options()).await {
+            Turn::Hit(hit) => Sought::of(Answer::of(&hit, &plan)),
+            Turn::Lead(ticket) => Sought::Lead(ticket),
+            Turn::Follow(follower) if may_wait(&plan) => {
+                upstream.yield_readiness();
+                follow(follower, &plan).await
+            }
+            Turn::Follow(_) | Turn::Alone => Sought::Alone(Status::Unavailable),
+        };
+        let status = match sought {
+            Sought::Answer(response) => return Ok(response),
+            // HEAD brings nothing that could be stored.
+            Sought::Lead(_) | Sought::Alone(Status::Unavailable) if plan.is_head => Status::Head,
+            Sought::Lead(ticket) => return begin(ticket, plan, upstream).await,
+            Sought::Alone(status) => status,
+            Sought::Again => continue,
+            Sought::Damaged if cache.delete(&plan.key).await.is_ok() => continue,
+            Sought::Damaged => Status::Unavailable,
+        };
+        return alone(upstream, status).await;
+    }
+    alone(upstream, Status::Unavailable).await
+}
+
+/// Whether the request can do with an answer whose body is still growing, and there is a timer
+/// that bounds the wait.
+fn may_wait(plan: &Plan) -> bool {
+    !plan.is_head && Handle::try_current().is_ok()
+}
+
+/// What a turn came to.
+enum Sought<B> {
+    Answer(Response<ResponseBody<B>>),
+    Lead(Ticket),
+    Alone(Status),
+    Again,
+    Damaged,
+}
+
+impl<B> Sought<B> {
+    fn of(answer: Answer<B>) -> Self {
+        match answer {
+            Answer::Response(response) => Self::Answer(response),
+            Answer::Alone(status) => Self::Alone(status),
+            Answer::Damaged => Self::Damaged,
+        }
+    }
+}
+
+async fn follow<B>(follower: Follower, plan: &Plan) -> Sought<B> {
+    match follower.wait_progress().await {
+        Followed::Value(hit) => Sought::of(Answer::of(&hit, plan)),
+        Followed::Progress(progress) => match progress.downcast_ref() {
+            Some(Progress::Shared(head, growing)) if plan.lookup.takes(head.initial_age) => {
+                match growing.reader() {
+                    Some(reader) => Sought::Answer(answer::collapsed(head, reader)),
+                    None => Sought::Alone(Status::Unavailable),
+                }
+            }
+            _ => Sought::Alone(Status::HitForMiss),
+        },
+        Followed::Failed(_) | Followed::Alone => Sought::Alone(Status::Unavailable),
+        Followed::Again => Sought::Again,
+    }
+}
+
+async fn alone<S, R, B>(
+    upstream: Upstream<S, R>,
+    status: Status,
+) -> Result<Response<ResponseBody<B>>, S::Error>
+where
+    S: Service<Request<R>, Response = Response<B>> + Clone,
+{
+    let response = upstream.send().await?;
+    Ok(answer::passed(response, Some(status)))
+}
+
+/// Leads the flight in a task of its own, and waits for the head of the answer.
+async fn begin<S, R, B>(
+    ticket: Ticket,
+    plan: Plan,
+    upstream: Upstream<S, R>,
+) -> Result<Response<ResponseBody<B>>, S::Error>
+where
+    S: Service<Request<R>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send + 'static,
+    R: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    let (client, answer) = oneshot::channel();
+    let work = lead(ticket, plan, upstream, client).in_current_span();
+    let Ok(runtime) = Handle::try_current() else {
+        return drive(Box::pin(work), answer).await;
+    };
+    let task = runtime.spawn(work);
+    match answer.await {
+        Ok(answer) => answer,
+        Err(_) => match task.await {
+            Ok(()) => unreachable!("the work answers before it ends"),
+            Err(error) => fall_with(error),
+        },
+    }
+}
+
+/// Does the work here, as there is no runtime to do it; what is left when the head has come is
+/// done by whoever reads the body.
+async fn drive<B, E>(
+    work: Driver,
+    mut answer: oneshot::Receiver<Result<Response<ResponseBody<B>>, E>>,
+) -> Result<Response<ResponseBody<B>>, E> {
+    let mut work = Some(work);
+    let answer = poll_fn(|context| {
+        if work
+            .as_mut()
+            .is_some_and(|it| it.as_mut().poll(context).is_ready())
+        {
+            work = None;
+        }
+        Pin::new(&mut answer).poll(context)
+    });
+    let mut response = answer.await.expect("the work answers before it ends")?;
+    if let Some(work) = work {
+        response.body_mut().drive(work);
+    }
+    Ok(response)
+}
+
+/// Panics as the task has, so that whoever catches panics in front of the layer sees it.
+pub(crate) fn fall_with(error: JoinError) -> ! {
+    match error.try_into_panic() {
+        Ok(panic) => resume_unwind(panic),
+        Err(_) => panic!("the runtime was shut down while it ran a request"),
+    }
+}

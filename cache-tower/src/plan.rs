@@ -1,0 +1,129 @@
+//! What a rule means for one request: key, owner, tags, and what may be stored of the answer.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use cache_core::{EntryOptions, MAX_TAG_BYTES, MAX_TAGS, Owner};
+use http::header::DATE;
+use http::response::Parts;
+use http::{HeaderValue, Request};
+use http_body::SizeHint;
+
+use crate::cache_status::Status;
+use crate::key;
+use crate::rfc9111::{self, Lookup, Unstorable};
+use crate::rules::{CompiledRule, Matched, forms};
+use crate::stored::Head;
+
+/// Raised when what is stored under a key changes its meaning.
+const OWNER: Owner = Owner::of("cache-tower").and("1");
+
+/// A request that may be answered from the cache.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) key: String,
+    pub(crate) owner: Owner,
+    pub(crate) lookup: Lookup,
+    pub(crate) is_head: bool,
+    /// The tags of what is stored, and thereby of what may be followed.
+    pub(crate) tags: Vec<Box<str>>,
+    rule: Arc<CompiledRule>,
+}
+
+/// What may be stored of an answer, and for how long.
+pub(crate) struct Admitted {
+    pub(crate) head: Head,
+    pub(crate) ttl: Duration,
+}
+
+impl Plan {
+    /// Decides by the head of a GET or HEAD request.
+    pub(crate) fn of<R>(
+        request: &Request<R>,
+        matched: &Matched<'_, '_, CompiledRule>,
+    ) -> Result<Self, Status> {
+        let rule = matched.rule;
+        let lookup =
+            rfc9111::lookup(request.headers(), rule.credentials).map_err(Status::Bypass)?;
+        let key = key::of(request, rule).ok_or(Status::Unnamed)?;
+        Ok(Self {
+            key,
+            owner: OWNER.and(&rule.route),
+            lookup,
+            is_head: request.method() == http::Method::HEAD,
+            tags: Vec::new(),
+            rule: Arc::clone(rule),
+        })
+    }
+
+    /// Adds the tags, which a hit has no need of.
+    pub(crate) fn with_tags(
+        mut self,
+        path: &str,
+        matched: &Matched<'_, '_, CompiledRule>,
+    ) -> Result<Self, Status> {
+        self.tags = tags(path, matched).ok_or(Status::Unnamed)?;
+        Ok(self)
+    }
+
+    /// What a value is stored with.
+    pub(crate) fn options(&self) -> EntryOptions {
+        EntryOptions::new().tags(self.tags.iter().cloned())
+    }
+
+    /// Whether the answer may be stored, by its head and the length of its body; the date is
+    /// added if it has none (RFC 9110 §6.6.1).
+    pub(crate) fn admit(
+        &self,
+        parts: &mut Parts,
+        length: &SizeHint,
+        requested: SystemTime,
+    ) -> Result<Admitted, Unstorable> {
+        rfc9111::check_storable(parts.status, &parts.headers, self.rule.terms())?;
+        if length.lower() > self.body_limit() as u64 {
+            return Err(Unstorable::TooLarge);
+        }
+        let received = SystemTime::now();
+        let explicit = rfc9111::explicit_lifetime(&parts.headers, received);
+        let initial_age = rfc9111::initial_age(&parts.headers, requested, received);
+        let age = if self.rule.override_ttl {
+            Duration::ZERO
+        } else {
+            initial_age
+        };
+        let lifetime = self.rule.lifetime(explicit).unwrap_or_default();
+        let ttl = lifetime.saturating_sub(age);
+        if ttl.is_zero() {
+            return Err(Unstorable::NotFresh);
+        }
+        let date = || HeaderValue::try_from(httpdate::fmt_http_date(received));
+        parts
+            .headers
+            .entry(DATE)
+            .or_insert_with(|| date().expect("a date is a field value"));
+        let head = Head {
+            status: parts.status,
+            headers: rfc9111::to_store(&parts.headers),
+            initial_age,
+        };
+        Ok(Admitted { head, ttl })
+    }
+
+    /// The largest body that is stored, in bytes.
+    pub(crate) fn body_limit(&self) -> usize {
+        self.rule.body_limit
+    }
+}
+
+/// The tags of the rule, and the URL's; `None` if one cannot be stored.
+fn tags(path: &str, matched: &Matched<'_, '_, CompiledRule>) -> Option<Vec<Box<str>>> {
+    let mut tags = vec![key::url_tag(path).into_boxed_str()];
+    for template in &matched.rule.tags {
+        let filled = matched.fill(template, forms::in_tag);
+        tags.extend(filled.into_iter().map(String::into_boxed_str));
+    }
+    let fits = tags
+        .iter()
+        .all(|tag| (1..=MAX_TAG_BYTES).contains(&tag.len()));
+    (fits && tags.len() <= MAX_TAGS).then_some(tags)
+}

@@ -1,0 +1,108 @@
+//! Rules as they are checked and looked up.
+
+use std::time::Duration;
+
+use cache_core::ErrorKind;
+use http::StatusCode;
+
+use super::*;
+
+fn compile(rules: Vec<Rule>, invalidations: Vec<Invalidation>) -> Result<Rules> {
+    Rules::compile(rules, invalidations, &Cache::memory(), 1_024)
+}
+
+fn refused(rules: Vec<Rule>, invalidations: Vec<Invalidation>) -> String {
+    let error = compile(rules, invalidations).err().expect("refused");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    error.to_string()
+}
+
+#[test]
+fn a_route_is_found_as_axum_finds_it() {
+    let rules = vec![
+        Rule::get("/cities/{id}"),
+        Rule::get("/cities/new"),
+        Rule::get("/files/{*path}"),
+    ];
+    let rules = compile(rules, vec![]).unwrap();
+    let route = |path| rules.get(path).map(|found| found.rule.route.as_str());
+    assert_eq!(route("/cities/7"), Some("/cities/{id}"));
+    assert_eq!(route("/cities/new"), Some("/cities/new"));
+    assert_eq!(route("/files/a/b"), Some("/files/{*path}"));
+    assert_eq!(route("/files/"), None);
+    assert_eq!(route("/cities/7/"), None);
+    let found = rules.get("/files/a/b").unwrap();
+    assert_eq!(found.parameters.get("path"), Some("a/b"));
+}
+
+#[test]
+fn a_broken_route_is_refused() {
+    assert!(refused(vec![Rule::get("/a/{")], vec![]).contains("/a/{"));
+    assert!(refused(vec![Rule::get("/{*a}/b")], vec![]).contains("Catch-all"));
+    assert!(refused(vec![Rule::get("a")], vec![]).contains("begins with `/`"));
+}
+
+#[test]
+fn two_rules_for_one_route_are_refused() {
+    let twice = vec![Rule::get("/a/{id}"), Rule::get("/a/{name}")];
+    let message = refused(twice, vec![]);
+    assert!(
+        message.contains("/a/{name}") && message.contains("/a/{id}"),
+        "{message}"
+    );
+    let put = || Invalidation::on(Method::PUT, "/a");
+    refused(vec![], vec![put(), put()]);
+    let different = vec![put(), Invalidation::on(Method::DELETE, "/a")];
+    assert!(compile(vec![], different).is_ok());
+}
+
+#[test]
+fn a_placeholder_that_is_not_a_parameter_is_refused() {
+    let message = refused(vec![Rule::get("/a/{id}").tag("a:{name}")], vec![]);
+    assert!(message.contains("`{name}` in `a:{name}`"), "{message}");
+    let put = || Invalidation::on(Method::PUT, "/a/{id}");
+    refused(vec![], vec![put().path("/a/{name}")]);
+    refused(vec![], vec![put().tag("a:{name}")]);
+    refused(vec![], vec![put().key_pattern("a:{name}")]);
+}
+
+#[test]
+fn options_that_cannot_work_are_refused() {
+    refused(vec![Rule::get("/a").override_ttl()], vec![]);
+    let partial = Rule::get("/a").statuses([StatusCode::PARTIAL_CONTENT]);
+    assert!(refused(vec![partial], vec![]).contains("206"));
+    refused(vec![Rule::get("/a").vary_header("*")], vec![]);
+    refused(vec![Rule::get("/a").vary_header("a b")], vec![]);
+    let put = Invalidation::on(Method::PUT, "/a").key_pattern("a:[");
+    refused(vec![], vec![put]);
+}
+
+#[test]
+fn a_lifetime_that_the_response_states_comes_first() {
+    let minute = Duration::from_secs(60);
+    let stated = Some(Duration::from_secs(5));
+    let lifetime = |rule: Rule| {
+        let rules = compile(vec![rule], vec![]).unwrap();
+        let rule = rules.get("/a").unwrap().rule;
+        (rule.lifetime(stated), rule.lifetime(None))
+    };
+    let rule = || Rule::get("/a").ttl(minute);
+    assert_eq!(lifetime(rule()), (stated, Some(minute)));
+    assert_eq!(
+        lifetime(rule().override_ttl()),
+        (Some(minute), Some(minute))
+    );
+    assert_eq!(lifetime(Rule::get("/a")), (stated, None));
+}
+
+#[test]
+fn the_rules_of_a_method_and_of_any_method_both_apply() {
+    let invalidations = vec![
+        Invalidation::on(Method::PUT, "/a/{id}").tag("put"),
+        Invalidation::on_any("/a/{key}").tag("any"),
+    ];
+    let rules = compile(vec![], invalidations).unwrap();
+    assert_eq!(rules.mutation(&Method::PUT, "/a/1").count(), 2);
+    assert_eq!(rules.mutation(&Method::POST, "/a/1").count(), 1);
+    assert_eq!(rules.mutation(&Method::PUT, "/b").count(), 0);
+}

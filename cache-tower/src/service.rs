@@ -1,0 +1,137 @@
+//! The service: finds the rule for a request, and takes the way that it says.
+
+use std::fmt;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::answer::Answer;
+use crate::body::ResponseBody;
+use crate::cache_status::Status;
+use crate::future::ResponseFuture;
+use crate::layer::Shared;
+use crate::miss;
+use crate::mutation::{self, Sweep};
+use crate::plan::Plan;
+use crate::rfc9111;
+use crate::upstream::Upstream;
+
+/// Answers from the cache what a rule speaks of, and passes on the rest.
+///
+/// It is ready when the service behind it is, and calls the very service that was ready. A hit
+/// gives back at once what readiness cost, such as a permit. The errors are those of the service.
+#[derive(Clone)]
+pub struct CacheService<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> CacheService<S> {
+    pub(crate) fn new(inner: S, shared: Arc<Shared>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// The service behind this one.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+
+    /// The service behind this one.
+    pub fn get_mut(&mut self) -> &mut S {
+        &mut self.inner
+    }
+
+    /// The service behind this one.
+    pub fn into_inner(self) -> S {
+        self.inner
+    }
+}
+
+/// Which way a request takes.
+enum Way<B> {
+    Answer(Response<ResponseBody<B>>),
+    Pass(Option<Status>),
+    Miss(Plan),
+    Change(Sweep),
+}
+
+impl Shared {
+    fn way<R, B>(&self, request: &Request<R>) -> Way<B> {
+        match *request.method() {
+            Method::GET | Method::HEAD => self.read(request),
+            ref method if rfc9111::is_unsafe(method) => {
+                Sweep::of(self, request).map_or(Way::Pass(None), Way::Change)
+            }
+            _ => Way::Pass(None),
+        }
+    }
+
+    fn read<R, B>(&self, request: &Request<R>) -> Way<B> {
+        let path = request.uri().path();
+        let Some(matched) = self.rules.get(path) else {
+            return Way::Pass(None);
+        };
+        let plan = match Plan::of(request, &matched) {
+            Ok(plan) => plan,
+            Err(status) => return Way::Pass(Some(status)),
+        };
+        let hit = self.cache.peek(&plan.key, plan.owner);
+        match hit.map(|hit| Answer::of(&hit, &plan)) {
+            Some(Answer::Response(response)) => Way::Answer(response),
+            Some(Answer::Alone(status)) => Way::Pass(Some(status)),
+            Some(Answer::Damaged) | None => plan
+                .with_tags(path, &matched)
+                .map_or_else(|status| Way::Pass(Some(status)), Way::Miss),
+        }
+    }
+}
+
+impl<S, R, B> Service<Request<R>> for CacheService<S>
+where
+    S: Service<Request<R>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Send + 'static,
+    B: Body<Data = Bytes> + Send + 'static,
+{
+    type Response = Response<ResponseBody<B>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future, B, S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<R>) -> Self::Future {
+        // The clone has not been asked whether it is ready; what is called must have been.
+        let fresh = self.inner.clone();
+        let mut ready = mem::replace(&mut self.inner, fresh);
+        match self.shared.way(&request) {
+            Way::Answer(response) => ResponseFuture::answer(response),
+            Way::Pass(status) => ResponseFuture::pass(ready.call(request), status),
+            Way::Miss(plan) => {
+                let upstream = Upstream::new(ready, request);
+                let cache = self.shared.cache.clone();
+                ResponseFuture::work(miss::answer(cache, plan, upstream))
+            }
+            Way::Change(sweep) => {
+                let upstream = Upstream::new(ready, request);
+                let shared = Arc::clone(&self.shared);
+                ResponseFuture::work(mutation::change(shared, sweep, upstream))
+            }
+        }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for CacheService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheService")
+            .field("inner", &self.inner)
+            .finish_non_exhaustive()
+    }
+}
