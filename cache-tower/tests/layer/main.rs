@@ -1,0 +1,15 @@
+//! The layer as services and clients see it.
+
+mod bodies;
+mod coalescing;
+mod failures;
+mod freshness;
+mod keys;
+mod methods;
+mod mutations;
+mod races;
+mod readiness;
+mod rules;
+mod sharing;
+mod support;
+mod wire;

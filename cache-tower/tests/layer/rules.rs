@@ -1,0 +1,77 @@
+//! Rules by route: what they say is done, and what none speaks of is left alone.
+
+use std::time::Duration;
+
+use cache_core::Cache;
+use cache_tower::{CacheLayer, Rule};
+use tower::Layer;
+
+use crate::support::*;
+
+#[tokio::test]
+async fn what_no_rule_speaks_of_passes_untouched() {
+    let (origin, calls) = numbered(&[("connection", "close")]);
+    let site = site(Rule::get("/cities/{id}").ttl(MINUTE), origin);
+    for _ in 0..2 {
+        let answer = get(&site, "/cities").await;
+        assert_eq!(answer.headers().len(), 1);
+    }
+    assert_eq!(calls.count(), 2);
+}
+
+#[tokio::test]
+async fn the_rule_of_the_most_specific_route_counts() {
+    let (cache, clock) = timed();
+    let (origin, calls) = numbered(&[]);
+    let layer = CacheLayer::builder(cache)
+        .rule(Rule::get("/cities/{id}").ttl(MINUTE))
+        .rule(Rule::get("/cities/new").ttl(Duration::from_secs(1)))
+        .build()
+        .unwrap();
+    let site = layer.layer(origin);
+    get_text(&site, "/cities/7").await;
+    get_text(&site, "/cities/new").await;
+    clock.advance(Duration::from_secs(2));
+    assert!(is_hit(&get(&site, "/cities/7").await));
+    assert!(!is_hit(&get(&site, "/cities/new").await));
+    assert_eq!(calls.count(), 3);
+}
+
+#[tokio::test]
+async fn layers_in_different_namespaces_share_nothing() {
+    let cache = Cache::memory();
+    let site = |namespace: &str, answer: &'static str| {
+        let (origin, _) = origin(move |_| async move { Ok(with_fields(answer, &[])) });
+        let layer = CacheLayer::builder(cache.clone())
+            .namespace(namespace)
+            .rule(rule());
+        layer.build().unwrap().layer(origin)
+    };
+    let (one, other) = (site("one", "1"), site("other", "2"));
+    assert_eq!(get_text(&one, "/a").await, "1");
+    assert_eq!(get_text(&other, "/a").await, "2");
+    assert_eq!(get_text(&one, "/a").await, "1");
+}
+
+#[tokio::test]
+async fn a_tag_that_cannot_be_stored_passes_on() {
+    let (origin, calls) = numbered(&[]);
+    let site = site(Rule::get("/{id}").ttl(MINUTE).tag("id:{id}"), origin);
+    let uri = format!("/{}", "x".repeat(300));
+    for _ in 0..2 {
+        let answer = get(&site, &uri).await;
+        assert_eq!(status(&answer), "cache-core; fwd=bypass; detail=no-key");
+    }
+    assert_eq!(calls.count(), 2);
+}
+
+#[tokio::test]
+async fn the_cache_of_a_layer_tells_its_hits_and_misses() {
+    let (origin, _) = numbered(&[]);
+    let layer = layer(rule());
+    let site = layer.layer(origin);
+    get_text(&site, "/a").await;
+    get_text(&site, "/a").await;
+    let metrics = layer.cache().metrics();
+    assert_eq!((metrics.hits, metrics.misses), (1, 1));
+}
