@@ -10,11 +10,12 @@ use http::{HeaderValue, Response};
 use crate::body::ResponseBody;
 use crate::cache_status::Status;
 use crate::growing::Reader;
-use crate::plan::Plan;
+use crate::plan::{Admitted, Plan};
 use crate::rfc9111::Bypass;
 use crate::stored::{CachedResponse, Head, Stored};
 
 /// What a hit is for this request.
+#[expect(clippy::large_enum_variant, reason = "a hit is not put in a box")]
 pub(crate) enum Answer<B> {
     Response(Response<ResponseBody<B>>),
     /// Ask the service, for this client alone.
@@ -64,13 +65,13 @@ fn from_store<B>(
 }
 
 /// The answer that somebody else asked the service for.
-pub(crate) fn collapsed<B>(head: &Head, reader: Reader) -> Response<ResponseBody<B>> {
-    let mut response = with_head(head, ResponseBody::grow(reader));
-    if !head.initial_age.is_zero() {
-        let age = head.initial_age.as_secs().into();
-        response.headers_mut().insert(AGE, age);
+pub(crate) fn collapsed<B>(admitted: &Admitted, reader: Reader) -> Response<ResponseBody<B>> {
+    let mut response = with_head(&admitted.head, ResponseBody::grow(reader));
+    let (headers, age) = (response.headers_mut(), admitted.age().as_secs());
+    if age > 0 {
+        headers.insert(AGE, age.into());
     }
-    Status::Collapsed.add_to(response.headers_mut());
+    Status::Collapsed.add_to(headers);
     response
 }
 

@@ -34,7 +34,7 @@ const WINDOW: usize = 256 << 10;
 
 /// What followers are told before the response is stored.
 pub(crate) enum Progress {
-    Shared(Head, Arc<Growing>),
+    Shared(Arc<Admitted>, Arc<Growing>),
     NotShared,
 }
 
@@ -133,10 +133,10 @@ impl Flight {
     ) where
         B: Body<Data = Bytes>,
     {
-        let Admitted { head, ttl } = admitted;
+        let admitted = Arc::new(admitted);
         let (writer, growing) = Growing::new(&body.size_hint());
         let reader = growing.reader().expect("a new body takes readers");
-        let progress = Progress::Shared(head.clone(), growing);
+        let progress = Progress::Shared(Arc::clone(&admitted), growing);
         let tags = self.plan.tags.iter().cloned().collect();
         self.ticket.progress(Arc::new(progress), tags);
         let mut client = Some((client, parts, reader));
@@ -147,10 +147,10 @@ impl Flight {
             answer(&mut client);
         }
         let limit = self.plan.body_limit();
-        let pump = pump(body.as_mut(), &writer, &head, limit);
+        let pump = pump(body.as_mut(), &writer, &admitted.head, limit);
         match self.ticket.run(unless(writer.deserted(), pump)).await {
             Some(Pumped::Whole(trailers)) => {
-                self.publish(head, ttl, &writer, trailers.clone()).await;
+                self.publish(&admitted, &writer, trailers.clone()).await;
                 answer(&mut client);
                 writer.finish(trailers);
             }
@@ -158,27 +158,21 @@ impl Flight {
                 writer.keep_window();
                 tell_not_shared(&self.ticket, &self.plan);
                 publish_not_shared(self.ticket, &self.plan).await;
-                drain(body.as_mut(), writer, &head, length).await;
+                drain(body.as_mut(), writer, &admitted.head, length).await;
             }
             // Dropped, the ticket gives up and the writer aborts.
             Some(Pumped::Aborted) | None => answer(&mut client),
         }
     }
 
-    async fn publish(
-        self,
-        head: Head,
-        ttl: Duration,
-        writer: &Writer,
-        trailers: Option<HeaderMap>,
-    ) {
+    async fn publish(self, admitted: &Admitted, writer: &Writer, trailers: Option<HeaderMap>) {
         let stored = Stored {
-            head,
+            head: admitted.aged_head(),
             body: writer.collect(),
             trailers,
         };
         let value = CachedResponse::Response(Arc::new(stored));
-        let options = self.plan.options().ttl(ttl);
+        let options = self.plan.options().ttl(admitted.ttl());
         self.ticket.publish(value, options).await;
     }
 }

@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::panic::resume_unwind;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::Cache;
@@ -19,8 +20,9 @@ use tracing::Instrument;
 use crate::answer::{self, Answer};
 use crate::body::{Driver, ResponseBody};
 use crate::cache_status::Status;
+use crate::growing::Growing;
 use crate::lead::{Progress, lead};
-use crate::plan::Plan;
+use crate::plan::{Admitted, Plan};
 use crate::upstream::Upstream;
 
 /// How often a caller asks again after a leader gave up, before it goes alone.
@@ -93,16 +95,21 @@ async fn follow<B>(follower: Follower, plan: &Plan) -> Sought<B> {
     match follower.wait_progress().await {
         Followed::Value(hit) => Sought::of(Answer::of(&hit, plan)),
         Followed::Progress(progress) => match progress.downcast_ref() {
-            Some(Progress::Shared(head, growing)) if plan.lookup.takes(head.initial_age) => {
-                match growing.reader() {
-                    Some(reader) => Sought::Answer(answer::collapsed(head, reader)),
-                    None => Sought::Alone(Status::Unavailable),
-                }
-            }
+            Some(Progress::Shared(admitted, growing)) => join(admitted, growing, plan),
             _ => Sought::Alone(Status::HitForMiss),
         },
         Followed::Failed(_) | Followed::Alone => Sought::Alone(Status::Unavailable),
         Followed::Again => Sought::Again,
+    }
+}
+
+/// Takes part in an answer that is still coming, if it is fresh enough and can be read from its
+/// beginning.
+fn join<B>(admitted: &Admitted, growing: &Arc<Growing>, plan: &Plan) -> Sought<B> {
+    let is_fresh = !admitted.ttl().is_zero() && plan.lookup.takes(admitted.age());
+    match growing.reader().filter(|_| is_fresh) {
+        Some(reader) => Sought::Answer(answer::collapsed(admitted, reader)),
+        None => Sought::Alone(Status::Unavailable),
     }
 }
 

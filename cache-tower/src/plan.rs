@@ -8,6 +8,7 @@ use http::header::DATE;
 use http::response::Parts;
 use http::{HeaderValue, Request};
 use http_body::SizeHint;
+use tokio::time::Instant;
 
 use crate::cache_status::Status;
 use crate::key;
@@ -30,10 +31,31 @@ pub(crate) struct Plan {
     rule: Arc<CompiledRule>,
 }
 
-/// What may be stored of an answer, and for how long.
+/// What may be stored of an answer, and for how long after it was received.
 pub(crate) struct Admitted {
     pub(crate) head: Head,
-    pub(crate) ttl: Duration,
+    ttl: Duration,
+    received: Instant,
+}
+
+impl Admitted {
+    /// How old the answer is now (RFC 9111 §4.2.3).
+    pub(crate) fn age(&self) -> Duration {
+        self.head.initial_age + self.received.elapsed()
+    }
+
+    /// How long it is fresh from now on.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.ttl.saturating_sub(self.received.elapsed())
+    }
+
+    /// The head, as old as it is now.
+    pub(crate) fn aged_head(&self) -> Head {
+        Head {
+            initial_age: self.age(),
+            ..self.head.clone()
+        }
+    }
 }
 
 impl Plan {
@@ -106,7 +128,11 @@ impl Plan {
             headers: rfc9111::to_store(&parts.headers),
             initial_age,
         };
-        Ok(Admitted { head, ttl })
+        Ok(Admitted {
+            head,
+            ttl,
+            received: Instant::now(),
+        })
     }
 
     /// The largest body that is stored, in bytes.

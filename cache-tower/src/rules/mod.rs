@@ -40,13 +40,13 @@ impl Rules {
         for rule in rules {
             let route = rule.route.clone();
             let rule = rule.compile(&Template::parse(&route)?, body_limit)?;
-            insert(&mut compiled.gets, route, rule)?;
+            insert(&mut compiled.gets, &route, rule)?;
         }
         for rule in invalidations {
             let (method, route) = (rule.method.clone(), rule.route.clone());
             let rule = rule.compile(&Template::parse(&route)?, cache)?;
             let router = compiled.mutations.entry(method).or_default();
-            insert(router, route, rule)?;
+            insert(router, &route, rule)?;
         }
         Ok(compiled)
     }
@@ -69,16 +69,16 @@ impl Rules {
     }
 }
 
-fn insert<T>(router: &mut Router<Arc<T>>, route: String, rule: T) -> Result<()> {
+fn insert<T>(router: &mut Router<Arc<T>>, route: &str, rule: T) -> Result<()> {
     if !route.starts_with('/') {
-        return Err(wrong(&route, "a route begins with `/`"));
+        return Err(wrong(route, "a route begins with `/`"));
     }
-    let inserted = router.insert(route.clone(), Arc::new(rule));
+    let inserted = router.insert(route, Arc::new(rule));
     inserted.map_err(|error| match error {
         InsertError::Conflict { with } => {
-            wrong(&route, format!("`{with}` speaks of the same requests"))
+            wrong(route, format!("`{with}` speaks of the same requests"))
         }
-        other => wrong(&route, other),
+        other => wrong(route, other),
     })
 }
 

@@ -12,6 +12,7 @@
 //! body       the rest
 //! ```
 
+use std::num::TryFromIntError;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +26,12 @@ const VERSION: u8 = 1;
 const NOT_SHARED: u8 = 0;
 const RESPONSE: u8 = 1;
 
-/// Writes a response. A field that the form has no room for is impossible: the `http` crate
-/// bounds their number and length below it.
-pub(super) fn encode(value: &CachedResponse) -> Bytes {
+/// Writes a response.
+///
+/// # Errors
+///
+/// [`ErrorKind::Encode`] for more fields, or longer ones, than the form has room for.
+pub(super) fn encode(value: &CachedResponse) -> Result<Bytes> {
     let mut bytes = BytesMut::with_capacity(256);
     bytes.put_u8(VERSION);
     match value {
@@ -37,26 +41,32 @@ pub(super) fn encode(value: &CachedResponse) -> Bytes {
             bytes.put_u16(stored.head.status.as_u16());
             let age = u32::try_from(stored.head.initial_age.as_secs());
             bytes.put_u32(age.unwrap_or(u32::MAX));
-            put_fields(&stored.head.headers, &mut bytes);
+            put_fields(&stored.head.headers, &mut bytes)?;
             bytes.put_u8(stored.trailers.is_some().into());
             if let Some(trailers) = &stored.trailers {
-                put_fields(trailers, &mut bytes);
+                put_fields(trailers, &mut bytes)?;
             }
             bytes.put_slice(&stored.body);
         }
     }
-    bytes.freeze()
+    Ok(bytes.freeze())
 }
 
-fn put_fields(fields: &HeaderMap, bytes: &mut BytesMut) {
-    bytes.put_u16(u16::try_from(fields.len()).expect("http's maps hold less"));
+fn put_fields(fields: &HeaderMap, bytes: &mut BytesMut) -> Result<()> {
+    bytes.put_u16(u16::try_from(fields.len()).map_err(too_much)?);
     for (name, value) in fields {
         let name = name.as_str().as_bytes();
-        bytes.put_u16(u16::try_from(name.len()).expect("http's names are shorter"));
+        bytes.put_u16(u16::try_from(name.len()).map_err(too_much)?);
         bytes.put_slice(name);
-        bytes.put_u32(u32::try_from(value.len()).expect("no field is so long"));
+        bytes.put_u32(u32::try_from(value.len()).map_err(too_much)?);
         bytes.put_slice(value.as_bytes());
     }
+    Ok(())
+}
+
+fn too_much(source: TryFromIntError) -> Error {
+    let message = "the response has more header fields, or longer ones, than can be stored";
+    Error::new(ErrorKind::Encode, message).with_source(source)
 }
 
 /// Reads a response back.
@@ -165,7 +175,7 @@ mod tests {
     }
 
     fn bytes_of(stored: Stored) -> Bytes {
-        encode(&CachedResponse::Response(Arc::new(stored)))
+        encode(&CachedResponse::Response(Arc::new(stored))).unwrap()
     }
 
     /// The form that is in other processes' stores: if this changes, `VERSION` must.
@@ -177,7 +187,10 @@ mod tests {
             \x00\x04link\x00\x00\x00\x01\xff\
             \x01\x00\x01\x00\x05x-sum\x00\x00\x00\x019body";
         assert_eq!(bytes_of(response()), expected.as_slice());
-        assert_eq!(encode(&CachedResponse::NotShared), b"\x01\x00".as_slice());
+        assert_eq!(
+            encode(&CachedResponse::NotShared).unwrap(),
+            b"\x01\x00".as_slice()
+        );
     }
 
     #[test]
@@ -189,10 +202,23 @@ mod tests {
         for stored in [response(), without_trailers] {
             let bytes = bytes_of(stored);
             let read = decode(&bytes).unwrap();
-            assert_eq!(encode(&read), bytes);
+            assert_eq!(encode(&read).unwrap(), bytes);
         }
-        let marker = decode(&encode(&CachedResponse::NotShared)).unwrap();
+        let marker = decode(&encode(&CachedResponse::NotShared).unwrap()).unwrap();
         assert!(matches!(marker, CachedResponse::NotShared));
+    }
+
+    #[test]
+    fn a_response_with_too_many_fields_is_an_error() {
+        let mut stored = response();
+        for _ in 0..=u16::MAX {
+            stored
+                .head
+                .headers
+                .append("link", HeaderValue::from_static("</c>"));
+        }
+        let error = encode(&CachedResponse::Response(Arc::new(stored))).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Value for CachedResponse {
     const SHAPE: Shape = Shape {
         codec: CodecId::RAW,
         name: || "HTTP response",
-        encode: |value| Ok(encoding::encode(cache_core::downcast(value)?)),
+        encode: |value| encoding::encode(cache_core::downcast(value)?),
         decode: |bytes| -> Result<AnyValue> { Ok(Arc::new(encoding::decode(bytes)?)) },
         weigh,
     };

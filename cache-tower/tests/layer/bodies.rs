@@ -22,7 +22,7 @@ fn feeding(
         let TestBody::Fed(frames, _) = body else {
             unreachable!("it is fed");
         };
-        let mut response = Response::new(TestBody::Fed(frames, hint.clone()));
+        let mut response = Response::new(TestBody::Fed(frames, hint));
         for (name, value) in fields {
             let value = HeaderValue::from_static(value);
             response.headers_mut().append(*name, value);
@@ -266,4 +266,40 @@ async fn a_hit_shares_the_bytes_that_are_stored() {
 
 async fn read_bytes(answer: Answer) -> Bytes {
     answer.into_body().collect().await.unwrap().to_bytes()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_takes_longer_than_it_is_fresh_is_given_to_nobody_else() {
+    let (mut feeders, origin, calls) = streaming(&[]);
+    let site = site(rule(), origin);
+    let slow = get(&site, "/a").await;
+    let feeder = feeders.recv().await.unwrap();
+    feeder.send(chunk("old")).unwrap();
+    tokio::time::advance(MINUTE / 2).await;
+    let joined = get(&site, "/a").await;
+    assert_eq!(joined.headers()["age"], "30");
+    tokio::time::advance(MINUTE / 2).await;
+    let late = get(&site, "/a").await;
+    assert_eq!(calls.count(), 2);
+    drop((feeder, late));
+    assert_eq!(
+        (text(slow).await, text(joined).await),
+        ("old".into(), "old".into())
+    );
+    assert!(!is_hit(&get(&site, "/a").await));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_ages_while_its_body_comes() {
+    let (mut feeders, origin, _) = streaming(&[]);
+    let site = site(rule(), origin);
+    let slow = get(&site, "/a").await;
+    let feeder = feeders.recv().await.unwrap();
+    tokio::time::advance(MINUTE / 2).await;
+    feeder.send(chunk("body")).unwrap();
+    drop(feeder);
+    text(slow).await;
+    let hit = get(&site, "/a").await;
+    assert_eq!(hit.headers()["age"], "30");
+    assert_eq!(status(&hit), "cache-core; hit; ttl=29");
 }

@@ -101,6 +101,7 @@ impl Stage {
 
 fn finish(feeder: Feeder) {
     feeder.send(chunk("old")).unwrap();
+    drop(feeder);
 }
 
 async fn an_answer_whose_head_came_later_is_never_seen_again(act: Act) {

@@ -71,7 +71,7 @@ impl Body for TestBody {
             Self::Full(data) => {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }
-            Self::Fed(_, hint) => hint.clone(),
+            Self::Fed(_, hint) => *hint,
         }
     }
 }
