@@ -16,8 +16,11 @@ use crate::key;
 use crate::layer::Shared;
 use crate::miss::fall_with;
 use crate::rfc9111;
-use crate::rules::{CompiledInvalidation, Matched, forms};
+use crate::rules::{CompiledInvalidation, Matched, Template, forms};
 use crate::upstream::Upstream;
+
+/// How many forms of one key are made to go one by one.
+const MAX_FORMS: usize = 64;
 
 /// What goes when a request has succeeded.
 #[derive(Debug, Default)]
@@ -30,7 +33,8 @@ pub(crate) struct Sweep {
 #[derive(Debug)]
 enum Target {
     Tag(String),
-    Pattern(Cache, String),
+    /// A key, or a glob over keys.
+    Keys(Cache, String),
 }
 
 impl Sweep {
@@ -69,14 +73,14 @@ impl Sweep {
         for pattern in &rule.path_patterns {
             let filled = matched.fill(pattern, forms::in_path_pattern).into_iter();
             let globs = filled.map(|path| key::path_pattern(&path));
-            let cache = || shared.cache.clone();
+            let cache = &shared.cache;
             self.targets
-                .extend(globs.map(|glob| Target::Pattern(cache(), glob)));
+                .extend(globs.map(|glob| Target::Keys(cache.clone(), glob)));
         }
         for (cache, pattern) in &rule.key_patterns {
-            let filled = matched.fill(pattern, forms::in_key_pattern).into_iter();
+            let keys = key_patterns(pattern, matched).into_iter();
             self.targets
-                .extend(filled.map(|glob| Target::Pattern(cache.clone(), glob)));
+                .extend(keys.map(|keys| Target::Keys(cache.clone(), keys)));
         }
     }
 
@@ -114,12 +118,29 @@ impl Target {
             Self::Tag(tag) => {
                 cache.invalidate_tag(tag).await?;
             }
-            Self::Pattern(cache, glob) => {
+            // A single key leaves less behind than a pattern.
+            Self::Keys(cache, key) if !key.contains(['*', '?', '[', '\\']) => {
+                cache.invalidate(key).await?;
+            }
+            Self::Keys(cache, glob) => {
                 cache.invalidate_pattern(glob).await?;
             }
         }
         Ok(())
     }
+}
+
+/// The globs for a template over keys of functions. Where there would be too many, because many
+/// parameters can be read as several types, one takes them all.
+fn key_patterns(
+    pattern: &Template,
+    matched: &Matched<'_, '_, CompiledInvalidation>,
+) -> Vec<String> {
+    let globs = matched.fill(pattern, forms::in_key_pattern);
+    if globs.len() > MAX_FORMS {
+        return matched.fill(pattern, |_| vec!["*".to_owned()]);
+    }
+    globs
 }
 
 /// Sends the request, and makes what it changes go before its answer is handed on.

@@ -3,7 +3,7 @@
 use cache_core::{Cache, Pattern, Result};
 use http::Method;
 
-use super::rule::{known, wrong};
+use super::rule::{known, tag, wrong};
 use super::template::Template;
 
 /// What goes when a request of this method on this route has succeeded.
@@ -86,29 +86,50 @@ impl Invalidation {
 
     /// Checks the rule, whose route has the parameters of `route`.
     pub(super) fn compile(self, route: &Template, cache: &Cache) -> Result<CompiledInvalidation> {
-        let compile = |texts: &[String]| -> Result<Vec<Template>> {
-            let templates = texts.iter().map(|text| known(&self.route, route, text));
-            templates.collect()
-        };
-        let patterns = self.key_patterns.iter().map(|(target, text)| {
-            let template = glob(&self.route, route, text)?;
-            Ok((target.as_ref().unwrap_or(cache).clone(), template))
+        let name = &self.route;
+        let key_patterns = self.key_patterns.iter().map(|(target, text)| {
+            let target = target.as_ref().unwrap_or(cache).clone();
+            Ok((target, glob(name, known(name, route, text)?, text)?))
         });
-        let path_patterns = self.path_patterns.iter();
         Ok(CompiledInvalidation {
-            paths: compile(&self.paths)?,
-            path_patterns: path_patterns
-                .map(|text| glob(&self.route, route, text))
-                .collect::<Result<_>>()?,
-            tags: compile(&self.tags)?,
-            key_patterns: patterns.collect::<Result<_>>()?,
+            paths: each(&self.paths, |text| path(name, route, text))?,
+            path_patterns: each(&self.path_patterns, |text| {
+                glob(name, path_pattern(name, route, text)?, text)
+            })?,
+            tags: each(&self.tags, |text| tag(name, route, text))?,
+            key_patterns: key_patterns.collect::<Result<_>>()?,
         })
     }
 }
 
+fn each(texts: &[String], compile: impl Fn(&str) -> Result<Template>) -> Result<Vec<Template>> {
+    texts.iter().map(|text| compile(text)).collect()
+}
+
+/// A template of a path. A query in it would match nothing, silently.
+fn path(route: &str, parameters: &Template, text: &str) -> Result<Template> {
+    if text.contains('*') && !text.contains("{*") {
+        return Err(wrong(
+            route,
+            format!("`{text}` is a glob; use path_pattern"),
+        ));
+    }
+    if !text.starts_with('/') {
+        return Err(wrong(route, format!("`{text}` does not begin with `/`")));
+    }
+    path_pattern(route, parameters, text)
+}
+
+fn path_pattern(route: &str, parameters: &Template, text: &str) -> Result<Template> {
+    if let Some((path, _)) = text.split_once('?') {
+        let what = format!("`{text}`: `{path}` goes with every query; leave the query out");
+        return Err(wrong(route, what));
+    }
+    known(route, parameters, text)
+}
+
 /// A template that is a glob once it is filled.
-fn glob(route: &str, parameters: &Template, text: &str) -> Result<Template> {
-    let template = known(route, parameters, text)?;
+fn glob(route: &str, template: Template, text: &str) -> Result<Template> {
     for sample in template.fill(|_| vec!["x".to_owned()]) {
         Pattern::new(sample).map_err(|error| wrong(route, format!("`{text}`: {error}")))?;
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind, Result};
+use cache_core::{Error, ErrorKind, MAX_TAG_BYTES, Result};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
@@ -143,7 +143,7 @@ impl Rule {
         };
         let fields: Option<Vec<_>> = self.fields.iter().map(field).collect();
         let fields = fields.ok_or_else(|| wrong("vary_header needs field names".to_owned()))?;
-        let tags = self.tags.iter().map(|tag| known(&self.route, route, tag));
+        let tags = self.tags.iter().map(|text| tag(&self.route, route, text));
         let tags = tags.collect::<Result<_>>()?;
         let credentials = Credentials {
             authorization: self.credentials.authorization || fields.contains(&AUTHORIZATION),
@@ -183,6 +183,20 @@ pub(super) fn known(route: &str, parameters: &Template, text: &str) -> Result<Te
         return Err(wrong(route, what));
     }
     Ok(template)
+}
+
+/// A template of a tag, which is neither empty nor too long in itself.
+pub(super) fn tag(route: &str, parameters: &Template, text: &str) -> Result<Template> {
+    let template = known(route, parameters, text)?;
+    let shortest = template.fill(|_| vec!["x".to_owned()]).concat();
+    match shortest.len() {
+        1..=MAX_TAG_BYTES => Ok(template),
+        0 => Err(wrong(route, "a tag is empty")),
+        _ => Err(wrong(
+            route,
+            format!("a tag has at most {MAX_TAG_BYTES} bytes"),
+        )),
+    }
 }
 
 pub(super) fn wrong(route: &str, what: impl std::fmt::Display) -> Error {

@@ -73,8 +73,22 @@ fn options_that_cannot_work_are_refused() {
     assert!(refused(vec![partial], vec![]).contains("206"));
     refused(vec![Rule::get("/a").vary_header("*")], vec![]);
     refused(vec![Rule::get("/a").vary_header("a b")], vec![]);
-    let put = Invalidation::on(Method::PUT, "/a").key_pattern("a:[");
+    let put = || Invalidation::on(Method::PUT, "/a");
+    refused(vec![], vec![put().key_pattern("a:[")]);
+    refused(vec![], vec![put().path("b")]);
+    assert!(refused(vec![], vec![put().path("/b/*")]).contains("path_pattern"));
+    for query in [put().path("/b?page=1"), put().path_pattern("/b?*")] {
+        assert!(refused(vec![], vec![query]).contains("`/b` goes with every query"));
+    }
+}
+
+#[test]
+fn a_tag_that_all_would_carry_or_none_can_is_refused() {
+    refused(vec![Rule::get("/a").tag("")], vec![]);
+    refused(vec![Rule::get("/a").tag("x".repeat(257))], vec![]);
+    let put = Invalidation::on(Method::PUT, "/a").tag("");
     refused(vec![], vec![put]);
+    assert!(compile(vec![Rule::get("/{a}").tag("{a}")], vec![]).is_ok());
 }
 
 #[test]

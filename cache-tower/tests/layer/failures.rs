@@ -5,93 +5,20 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
 
 use cache_core::engine::Turn;
-use cache_core::log::{Caps, Log, Record, Stamp};
-use cache_core::provider::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
-use cache_core::{Cache, Entry, EntryId, EntryOptions, Error, ErrorKind, Owner, Pattern, Result};
+use cache_core::{EntryOptions, Owner};
 use cache_tower::{CacheLayer, Invalidation};
 use http::{Method, StatusCode};
 use tower::Layer;
 
+use crate::stores;
 use crate::support::*;
-
-/// A backend that cannot be reached.
-#[derive(Debug)]
-struct Down(Log);
-
-fn down<'a, T>() -> BoxFuture<'a, Result<T>> {
-    Box::pin(async { Err(Error::new(ErrorKind::Connection, "connection refused")) })
-}
-
-impl Provider for Down {
-    fn name(&self) -> &'static str {
-        "down"
-    }
-
-    fn log(&self) -> &Log {
-        &self.0
-    }
-
-    fn get<'a>(&'a self, _: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        down()
-    }
-
-    fn lease<'a>(
-        &'a self,
-        _: &'a str,
-        _: Option<EntryId>,
-        _: Stamp,
-    ) -> BoxFuture<'a, Result<Leased>> {
-        down()
-    }
-
-    fn release(&self, _: &str, _: Lease) {}
-
-    fn fill<'a>(&'a self, _: &'a str, _: Arc<Entry>, _: Lease) -> BoxFuture<'a, Result<bool>> {
-        down()
-    }
-
-    fn set<'a>(&'a self, _: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
-        down()
-    }
-
-    fn invalidate<'a>(&'a self, _: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
-        down()
-    }
-
-    fn increment<'a>(&'a self, _: &'a str, _: i64, _: Arc<Entry>) -> BoxFuture<'a, Result<i64>> {
-        down()
-    }
-
-    fn expire<'a>(&'a self, _: &'a str, _: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
-        down()
-    }
-
-    fn inspect<'a>(&'a self, _: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
-        down()
-    }
-
-    fn scan<'a>(&'a self, _: &'a Pattern, _: Cursor, _: usize) -> BoxFuture<'a, Result<Page>> {
-        down()
-    }
-
-    fn remove<'a>(&'a self, _: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
-        down()
-    }
-}
-
-fn cache_that_is_down() -> Cache {
-    Cache::builder(Down(Log::local(Caps::DEFAULT)))
-        .build()
-        .unwrap()
-}
 
 #[tokio::test]
 async fn the_service_answers_while_the_cache_is_down() {
     let (origin, calls) = numbered(&[]);
-    let layer = CacheLayer::builder(cache_that_is_down()).rule(rule());
+    let layer = CacheLayer::builder(stores::down()).rule(rule());
     let site = layer.build().unwrap().layer(origin);
     assert_eq!(get_text(&site, "/a").await, "answer 1");
     assert_eq!(get_text(&site, "/a").await, "answer 2");
@@ -103,7 +30,7 @@ async fn the_service_answers_while_the_cache_is_down() {
 #[tokio::test]
 async fn a_change_is_answered_while_the_cache_is_down_and_its_failure_is_counted() {
     let (origin, _) = numbered(&[]);
-    let layer = CacheLayer::builder(cache_that_is_down())
+    let layer = CacheLayer::builder(stores::down())
         .rule(rule())
         .invalidate(
             Invalidation::on(Method::PUT, "/a")
@@ -120,6 +47,25 @@ async fn a_change_is_answered_while_the_cache_is_down_and_its_failure_is_counted
     );
     assert_eq!(text(answer).await, "answer 1");
     assert_eq!(layer.failed_invalidations(), 3);
+}
+
+#[tokio::test]
+async fn who_has_read_all_of_an_answer_finds_it_stored_however_slow_the_store_is() {
+    let (gate, cache) = stores::slow();
+    let (origin, calls) = numbered(&[]);
+    let layer = CacheLayer::builder(cache).rule(rule());
+    let site = layer.build().unwrap().layer(origin);
+    let mut answer = get(&site, "/a").await;
+    let last = tokio::spawn(async move { next(&mut answer).await.unwrap().unwrap() });
+    gate.entered().await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!last.is_finished(), "it is not stored yet");
+    gate.open();
+    assert_eq!(last.await.unwrap(), "answer 1");
+    assert!(is_hit(&get(&site, "/a").await));
+    assert_eq!(calls.count(), 1);
 }
 
 #[tokio::test]

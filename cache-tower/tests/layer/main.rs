@@ -11,5 +11,6 @@ mod races;
 mod readiness;
 mod rules;
 mod sharing;
+mod stores;
 mod support;
 mod wire;

@@ -81,7 +81,7 @@ async fn a_hit_gives_its_permit_back() {
     let hit = one.ready().await.unwrap().call(asked());
     // `one`, the future and its answer are all still there.
     let mut other = site.clone();
-    other.ready().await.unwrap();
+    soon(other.ready()).await.unwrap();
     drop(other);
     assert!(is_hit(&hit.await.unwrap()));
     assert_eq!(calls.count(), 1);
@@ -105,7 +105,7 @@ async fn a_follower_gives_its_permit_back_while_it_waits() {
     let follower = tokio::spawn(site.clone().oneshot(asked()));
     eventually("it waits", || followers(layer.cache(), &key("/a")) == 1).await;
     let mut third = site.clone();
-    third.ready().await.unwrap();
+    soon(third.ready()).await.unwrap();
     gate.open();
     for caller in [leader, follower] {
         assert_eq!(text(caller.await.unwrap().unwrap()).await, "page");
@@ -122,4 +122,22 @@ async fn callers_behind_a_limit_all_get_their_answer() {
     for caller in callers {
         text(caller.await.unwrap().unwrap()).await;
     }
+}
+
+#[tokio::test]
+async fn a_service_and_a_body_that_cannot_be_shared_between_threads_are_enough() {
+    use http_body_util::BodyExt;
+    use http_body_util::combinators::UnsyncBoxBody;
+    use tower::util::BoxCloneService;
+
+    let service = tower::service_fn(|_: Request<std::cell::Cell<u8>>| async {
+        let body = TestBody::from("page");
+        Ok::<_, Broken>(Response::new(UnsyncBoxBody::new(body.map_err(|_| Broken))))
+    });
+    let site = layer(rule()).layer(BoxCloneService::new(service));
+    let asked = || Request::get("/a").body(std::cell::Cell::new(1)).unwrap();
+    let answer = site.clone().oneshot(asked()).await.unwrap();
+    let collected = answer.into_body().collect().await;
+    assert_eq!(collected.unwrap().to_bytes(), "page");
+    assert!(is_hit(&site.oneshot(asked()).await.unwrap()));
 }

@@ -233,3 +233,9 @@ impl Once {
         self.0.fetch_add(1, Ordering::SeqCst) == 0
     }
 }
+
+/// The output of a future that is ready without much ado, so that a hang is a failure.
+pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
+    let within = tokio::time::timeout(Duration::from_secs(10), future).await;
+    within.expect("it does not hang")
+}

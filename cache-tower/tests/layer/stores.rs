@@ -1,0 +1,128 @@
+//! Backends that are slow, or down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::log::{Caps, Log, Record, Stamp};
+use cache_core::provider::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
+use cache_core::testkit::{Gate, Held};
+use cache_core::{Cache, Entry, EntryId, Error, ErrorKind, MemoryProvider, Pattern, Result};
+
+/// A cache whose backend cannot be reached.
+pub(crate) fn down() -> Cache {
+    let store = Store {
+        inner: None,
+        log: Log::local(Caps::DEFAULT),
+        fill: None,
+    };
+    Cache::builder(store).build().unwrap()
+}
+
+/// A cache that stores the results of loads when the gate is open.
+pub(crate) fn slow() -> (Gate, Cache) {
+    let (gate, held) = Gate::new();
+    let inner = MemoryProvider::new();
+    let store = Store {
+        log: inner.log().clone(),
+        inner: Some(inner),
+        fill: Some(held),
+    };
+    (gate, Cache::builder(store).build().unwrap())
+}
+
+#[derive(Debug)]
+struct Store {
+    /// `None` while it is down.
+    inner: Option<MemoryProvider>,
+    log: Log,
+    /// Where `fill` stands until it may go on.
+    fill: Option<Held>,
+}
+
+impl Store {
+    fn up(&self) -> Result<&MemoryProvider> {
+        let down = || Error::new(ErrorKind::Connection, "connection refused");
+        self.inner.as_ref().ok_or_else(down)
+    }
+}
+
+impl Provider for Store {
+    fn name(&self) -> &'static str {
+        "test"
+    }
+
+    fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
+        Box::pin(async { self.up()?.get(keys).await })
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        observed: Option<EntryId>,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        Box::pin(async move { self.up()?.lease(key, observed, stamp).await })
+    }
+
+    fn release(&self, key: &str, lease: Lease) {
+        if let Ok(inner) = self.up() {
+            inner.release(key, lease);
+        }
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a str,
+        entry: Arc<Entry>,
+        lease: Lease,
+    ) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move {
+            if let Some(held) = &self.fill {
+                held.pass().await;
+            }
+            self.up()?.fill(key, entry, lease).await
+        })
+    }
+
+    fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.up()?.set(entries).await })
+    }
+
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(async { self.up()?.invalidate(records).await })
+    }
+
+    fn increment<'a>(
+        &'a self,
+        key: &'a str,
+        amount: i64,
+        fresh: Arc<Entry>,
+    ) -> BoxFuture<'a, Result<i64>> {
+        Box::pin(async move { self.up()?.increment(key, amount, fresh).await })
+    }
+
+    fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async move { self.up()?.expire(key, ttl).await })
+    }
+
+    fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
+        Box::pin(async { self.up()?.inspect(keys).await })
+    }
+
+    fn scan<'a>(
+        &'a self,
+        pattern: &'a Pattern,
+        cursor: Cursor,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(async move { self.up()?.scan(pattern, cursor, count).await })
+    }
+
+    fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { self.up()?.remove(entries).await })
+    }
+}
