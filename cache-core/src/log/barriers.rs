@@ -82,46 +82,37 @@ impl Barriers {
 
     /// The first sequence that an entry needs to be visible.
     pub(crate) fn visible_from(&self, key: &str, tags: &[Box<str>]) -> u64 {
-        self.key_and_tags(key, tags)
-            .max(self.matching_patterns(key, |_, position| position))
+        self.highest(key, tags, |_, _, position| position)
     }
 
-    /// Like `visible_from`, with one pattern's barrier where it was before.
+    /// Like `visible_from`, with the barriers of some records where they were before.
     pub(crate) fn visible_from_before(&self, key: &str, tags: &[Box<str>], undo: &Undo) -> u64 {
-        let before = |pattern: &str, position| {
-            if pattern == undo.pattern() {
-                undo.previous()
-            } else {
-                position
-            }
-        };
-        self.key_and_tags(key, tags)
-            .max(self.matching_patterns(key, before))
+        self.highest(key, tags, |kind, argument, now| {
+            undo.before(kind, argument, now)
+        })
     }
 
-    fn key_and_tags(&self, key: &str, tags: &[Box<str>]) -> u64 {
-        let [keys, _, tagged, patterns, namespaces] = &self.kinds;
-        let mut from = keys.of(key).max(patterns.floor).max(namespaces.floor);
+    /// The highest of the floors and of what `seen` makes of each barrier that matches.
+    fn highest(&self, key: &str, tags: &[Box<str>], seen: impl Fn(Kind, &str, u64) -> u64) -> u64 {
+        let of = |kind, argument: &str| match self.position(kind, argument) {
+            0 => 0,
+            position => seen(kind, argument, position),
+        };
+        let [_, _, tagged, patterns, namespaces] = &self.kinds;
+        let mut from = of(Kind::Key, key).max(patterns.floor).max(namespaces.floor);
         if !tags.is_empty() {
             from = from.max(tagged.floor);
         }
         for tag in tags {
-            from = from.max(tagged.of(tag));
+            from = from.max(of(Kind::Tag, tag));
         }
         if namespaces.len() > 0 {
-            let around = namespace::scopes(key).map(|scope| namespaces.of(scope));
+            let around = namespace::scopes(key).map(|scope| of(Kind::All, scope));
             from = from.max(around.max().unwrap_or(0));
         }
-        from
-    }
-
-    fn matching_patterns(&self, key: &str, position: impl Fn(&str, u64) -> u64) -> u64 {
-        let positions = &self.kinds[Kind::Pattern.index()];
-        self.patterns
-            .matching(key)
-            .map(|pattern| position(pattern, positions.of(pattern)))
-            .max()
-            .unwrap_or(0)
+        let matching = self.patterns.matching(key);
+        let patterns = matching.map(|pattern| of(Kind::Pattern, pattern));
+        from.max(patterns.max().unwrap_or(0))
     }
 }
 

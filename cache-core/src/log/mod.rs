@@ -4,6 +4,7 @@ mod barriers;
 mod record;
 mod stamp;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -105,8 +106,8 @@ impl Log {
         })
     }
 
-    /// Like [`is_visible`](Self::is_visible), as if `record`, last appended at `position`, had
-    /// not been appended since `previous`.
+    /// Like [`is_visible`](Self::is_visible), as if the records that `undo` was taken for had not
+    /// been appended since.
     pub fn was_visible(&self, key: &str, meta: &Meta, undo: &Undo) -> bool {
         self.read(|state| {
             state.stamp.incarnation() == meta.stamp.incarnation()
@@ -117,9 +118,19 @@ impl Log {
 
     /// What a record of `pattern` would replace; take it before appending the record.
     pub fn undo(&self, pattern: &str) -> Undo {
-        self.read(|state| Undo {
-            pattern: pattern.into(),
-            previous: state.barriers.position(Kind::Pattern, pattern),
+        self.undo_all(&[Record::Pattern(pattern.into())])
+    }
+
+    /// What these records would replace; take it before appending them.
+    pub fn undo_all(&self, records: &[Record]) -> Undo {
+        self.read(|state| {
+            let mut undo = Undo::default();
+            for record in records {
+                let (kind, argument) = (record.kind(), record.argument());
+                let previous = state.barriers.position(kind, argument);
+                undo.0[kind.index()].insert(argument.into(), previous);
+            }
+            undo
         })
     }
 
@@ -190,6 +201,10 @@ impl Log {
         {
             let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
             state.barriers = barriers;
+            if state.stamp.incarnation() != stamp.incarnation() {
+                // At once: the new barriers say nothing about entries of the old incarnation.
+                state.stamp = stamp;
+            }
         }
         self.for_each_watcher(|watcher| watcher.fence_all());
         self.publish(stamp);
@@ -252,20 +267,16 @@ impl Log {
     }
 }
 
-/// What a pattern's barrier was before it was raised, for counting what the rise has hidden.
-#[derive(Clone, Debug)]
-pub struct Undo {
-    pattern: Box<str>,
-    previous: u64,
-}
+/// What the barriers of some records were before they were raised, for telling what the rise has
+/// hidden.
+#[derive(Clone, Debug, Default)]
+pub struct Undo([HashMap<Box<str>, u64>; Kind::EVERY.len()]);
 
 impl Undo {
-    pub(crate) fn pattern(&self) -> &str {
-        &self.pattern
-    }
-
-    pub(crate) fn previous(&self) -> u64 {
-        self.previous
+    /// The position that the barrier had, or `now` if its record is none of ours.
+    fn before(&self, kind: Kind, argument: &str, now: u64) -> u64 {
+        let previous = self.0[kind.index()].get(argument);
+        previous.copied().unwrap_or(now)
     }
 }
 
@@ -275,5 +286,92 @@ impl fmt::Debug for Log {
             .field("stamp", &self.stamp())
             .field("publication", &self.publication())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::{EntryId, Owner};
+
+    const KEY: &str = "p:n:k";
+
+    fn meta(stamp: Stamp) -> Meta {
+        Meta {
+            id: EntryId::random(),
+            owner: Owner::HANDLE,
+            stamp,
+            created: Timestamp::default(),
+            expires: None,
+            tags: [Box::from("t")].into(),
+        }
+    }
+
+    /// Notes whether an entry is shown at the moment when all is fenced.
+    struct Onlooker {
+        log: Log,
+        entry: Meta,
+        shown: Mutex<Vec<bool>>,
+    }
+
+    impl Watcher for Onlooker {
+        fn fence(&self, _: &str) {}
+
+        fn fence_all(&self) {
+            let shown = self.log.is_visible(KEY, &self.entry);
+            self.shown.lock().unwrap().push(shown);
+        }
+    }
+
+    #[test]
+    fn while_a_new_incarnation_is_taken_over_nothing_of_the_old_one_is_shown() {
+        let log = Log::remote(Caps::DEFAULT);
+        let began = log.stamp();
+        let hidden = [Positioned {
+            sequence: 1,
+            record: Record::Tag("t".into()),
+        }];
+        log.apply(began.incarnation(), &hidden).unwrap();
+        let onlooker = Arc::new(Onlooker {
+            log: log.clone(),
+            entry: meta(began),
+            shown: Mutex::default(),
+        });
+        let watcher: Arc<dyn Watcher> = onlooker.clone();
+        log.watch(Arc::downgrade(&watcher));
+        let next = Stamp::new(Incarnation::random(1), 0);
+        log.reset(next, Barriers::new(Caps::DEFAULT));
+        assert_eq!(*onlooker.shown.lock().unwrap(), [false]);
+        assert_eq!(log.stamp(), next);
+    }
+
+    #[test]
+    fn what_records_have_hidden_can_be_judged_as_if_they_were_not_there() {
+        let records = [
+            Record::Key(KEY.into()),
+            Record::Tag("t".into()),
+            Record::Pattern("p:n:*".into()),
+            Record::All("p:n".into()),
+        ];
+        let log = Log::remote(Caps::DEFAULT);
+        let incarnation = log.stamp().incarnation();
+        let apply = |from: u64| {
+            let positioned = |(sequence, record): (u64, &Record)| Positioned {
+                sequence,
+                record: record.clone(),
+            };
+            let records: Vec<_> = (from..).zip(&records).map(positioned).collect();
+            log.apply(incarnation, &records).unwrap();
+        };
+        let oldest = meta(log.stamp());
+        apply(1);
+        let newer = meta(log.stamp());
+        let undo = log.undo_all(&records);
+        apply(5);
+        assert!(!log.is_visible(KEY, &newer));
+        assert!(log.was_visible(KEY, &newer, &undo));
+        assert!(!log.was_visible(KEY, &oldest, &undo));
+        let undo_one = log.undo("p:n:*");
+        assert!(!log.was_visible(KEY, &newer, &undo_one));
     }
 }
