@@ -45,6 +45,8 @@ pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use provider::Provider;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
+#[cfg(feature = "redis")]
+pub use provider::redis::{RedisProvider, RedisProviderBuilder};
 pub use value::{AnyValue, Local, Value};
 #[doc(hidden)]
 pub use value::{Shape, downcast};

@@ -1,1 +1,201 @@
 //! Entries on a Redis server.
+//!
+//! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
+//! `entries.rs` and `derived.rs` the entries, `stored.rs` their bytes, `scripts/` what runs on the
+//! server, `server_time.rs` its clock, `server.rs` and `link.rs` the connections to it.
+
+mod backplane;
+mod builder;
+mod derived;
+mod entries;
+mod error;
+mod keys;
+mod link;
+mod listing;
+mod reply;
+mod resync;
+mod script;
+mod server;
+mod server_time;
+mod stored;
+mod tail;
+mod tasks;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use builder::RedisProviderBuilder;
+use entries::Entries;
+use tasks::Tasks;
+
+use super::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
+use crate::clock::Clock;
+use crate::entry::{Entry, EntryId};
+use crate::error::Result;
+use crate::log::{Log, Record, Stamp};
+use crate::pattern::Pattern;
+
+const NAME: &str = "redis";
+
+/// Keeps entries on a standalone Redis server, version 7.0 or later, which any number of
+/// processes share.
+///
+/// # What holds
+///
+/// What one process invalidates is hidden from all others: within milliseconds while they are
+/// connected, and after [`touch_bound`](RedisProviderBuilder::touch_bound) at the latest, because
+/// a process that hears nothing from the server stops giving answers on what it knows. A load
+/// that began before its key, tag, pattern or namespace was invalidated never becomes visible.
+///
+/// Every operation is one script or one pipeline. A `set` of many entries is one atomic script.
+/// An `invalidate` deletes at its keys and then appends its records, in one round trip; dropped or
+/// timed out halfway it may have done the first part only, and promises nothing. A write whose
+/// outcome is unknown is an error of kind [`Timeout`](crate::ErrorKind::Timeout), after which it
+/// is not carried out any more; one whose future is dropped may be, up to the
+/// [`command_timeout`](RedisProviderBuilder::command_timeout). Times to live run on the server's
+/// clock.
+///
+/// When the server restarts, or loses the log's keys, everything that was stored before counts as
+/// hidden: more is computed, never less hidden.
+///
+/// The server's user needs the right to run scripts, streams and `INFO`. An eviction policy may be
+/// set; what it evicts is computed again.
+///
+/// ```no_run
+/// # async fn example() -> cache_core::Result<()> {
+/// use cache_core::RedisProvider;
+///
+/// let provider = RedisProvider::builder("redis://127.0.0.1:6379")
+///     .key_prefix("shop")
+///     .build()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisProvider {
+    entries: Entries,
+    key_prefix: Box<str>,
+    address: Box<str>,
+    _tasks: Tasks,
+}
+
+impl RedisProvider {
+    /// A provider for the server at `url`: `redis://[user:password@]host[:port][/database]`, or
+    /// `unix:///path/of/the/socket`.
+    pub fn builder(url: impl Into<String>) -> RedisProviderBuilder {
+        RedisProviderBuilder::new(url.into())
+    }
+}
+
+impl Provider for RedisProvider {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn log(&self) -> &Log {
+        &self.entries.backplane.log
+    }
+
+    fn clock(&self) -> Clock {
+        self.entries.backplane.clock.clone()
+    }
+
+    fn key_prefix(&self) -> Option<&str> {
+        Some(&self.key_prefix)
+    }
+
+    fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
+        during("get", self.entries.get(keys))
+    }
+
+    fn lease<'a>(
+        &'a self,
+        key: &'a str,
+        observed: Option<EntryId>,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        during("lease", self.entries.lease(key, observed, stamp))
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        Some(self.entries.lease_ttl / 3)
+    }
+
+    fn renew<'a>(&'a self, key: &'a str, lease: Lease) -> BoxFuture<'a, Result<bool>> {
+        during("renew", self.entries.renew(key, lease))
+    }
+
+    fn release(&self, key: &str, lease: Lease) {
+        self.entries.release(key, lease);
+    }
+
+    fn fill<'a>(
+        &'a self,
+        key: &'a str,
+        entry: Arc<Entry>,
+        lease: Lease,
+    ) -> BoxFuture<'a, Result<bool>> {
+        during("fill", async move {
+            self.entries.fill(key, &entry, lease).await
+        })
+    }
+
+    fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
+        during("set", async move { self.entries.set(&entries).await })
+    }
+
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        during("invalidate", self.entries.invalidate(records))
+    }
+
+    fn increment<'a>(
+        &'a self,
+        key: &'a str,
+        amount: i64,
+        fresh: Arc<Entry>,
+    ) -> BoxFuture<'a, Result<i64>> {
+        during("increment", async move {
+            self.entries.increment(key, amount, &fresh).await
+        })
+    }
+
+    fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
+        during("expire", self.entries.expire(key, ttl))
+    }
+
+    fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
+        during("inspect", self.entries.inspect(keys))
+    }
+
+    fn scan<'a>(
+        &'a self,
+        pattern: &'a Pattern,
+        cursor: Cursor,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Page>> {
+        during("scan", self.entries.scan(pattern, cursor, count))
+    }
+
+    fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
+        during("remove", self.entries.remove(entries))
+    }
+}
+
+impl fmt::Debug for RedisProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisProvider")
+            .field("address", &self.address)
+            .field("key_prefix", &self.key_prefix)
+            .field("log", self.log())
+            .finish_non_exhaustive()
+    }
+}
+
+fn during<'a, T>(
+    operation: &'static str,
+    attempt: impl Future<Output = Result<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<T>> {
+    Box::pin(async move { attempt.await.map_err(|error| error.during(operation, NAME)) })
+}

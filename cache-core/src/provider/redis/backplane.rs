@@ -1,0 +1,167 @@
+//! The log on the server: what is appended to it, and what is stored along with a record.
+
+use std::time::{Duration, Instant};
+
+use ::redis::Value;
+use tokio::sync::Mutex;
+
+use super::error::too_late;
+use super::keys::LogKeys;
+use super::link::{Call, Link, read};
+use super::reply::{Reply, nonce_text, text_of};
+use super::script::{APPEND, SET, Script};
+use super::server_time::ServerTime;
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Caps, Kind, Log, Record, Stamp};
+use crate::random;
+
+/// The most missing records that are handed over one by one; with more, the state is read anew.
+const MAX_MISSING: u64 = 1_000;
+/// About how many records the stream holds for delivery.
+const STREAM_LENGTH: u64 = 10_000;
+/// The most records or entries that one script works on, so that it does not hold the server up.
+const BATCH: usize = 500;
+
+/// The log of one deployment as this node sees it.
+pub(super) struct Backplane {
+    pub(super) link: Link,
+    pub(super) log: Log,
+    pub(super) time: ServerTime,
+    pub(super) keys: LogKeys,
+    pub(super) clock: Clock,
+    pub(super) caps: Caps,
+    pub(super) touch_bound: Duration,
+    /// Held while the state is read, so that this is done once for all who found it necessary.
+    pub(super) resyncing: Mutex<()>,
+}
+
+/// What is stored at a key: the bytes, and the time to live in milliseconds, 0 for none.
+pub(super) type Stored<'k> = (&'k str, Vec<u8>, u64);
+
+impl Backplane {
+    /// Out of touch until the first [`beat`](Self::beat).
+    pub(super) fn new(
+        link: Link,
+        keys: LogKeys,
+        clock: Clock,
+        caps: Caps,
+        touch_bound: Duration,
+    ) -> Self {
+        Self {
+            link,
+            log: Log::remote(caps),
+            time: ServerTime::new(clock.clone()),
+            keys,
+            clock,
+            caps,
+            touch_bound,
+            resyncing: Mutex::new(()),
+        }
+    }
+
+    /// Proves that the server still takes writes, catches up with it, and is in touch for a while
+    /// from the moment of asking. Sends `along` with it.
+    pub(super) async fn beat(&self, along: Vec<Call>) -> Result<()> {
+        let asked = self.clock.now();
+        let (cursor, sent) = (self.log.stamp(), Instant::now());
+        let mut calls = along;
+        calls.push(self.append_call(cursor, self.touch_bound, &[]));
+        let answer = self.link.calls(calls).await?.pop();
+        let reply = self.parse(answer.unwrap_or(Ok(Value::Nil))?, cursor, sent)?;
+        self.absorb(reply).await?;
+        self.log.touched(asked.saturating_add(self.touch_bound));
+        Ok(())
+    }
+
+    /// Runs `before`, then appends the records, in one round trip; returns what `before` answered.
+    /// The records have been applied here when this returns.
+    pub(super) async fn append(
+        &self,
+        before: Vec<Call>,
+        records: &[Record],
+    ) -> Result<Vec<Result<Value>>> {
+        let (cursor, sent) = (self.log.stamp(), Instant::now());
+        let first = before.len();
+        let mut calls = before;
+        let batches = records.chunks(BATCH);
+        calls.extend(batches.map(|records| self.append_call(cursor, Duration::ZERO, records)));
+        let mut answers = self.link.calls(calls).await?;
+        for appended in answers.split_off(first) {
+            let reply = self.parse(appended?, cursor, sent)?;
+            self.absorb(reply).await?;
+        }
+        Ok(answers)
+    }
+
+    /// Stores entries and records the changes, in one round trip; up to 500 at one instant.
+    pub(super) async fn set(&self, entries: &[Stored<'_>]) -> Result<()> {
+        let (cursor, sent) = (self.log.stamp(), Instant::now());
+        let deadline = self.deadline()?;
+        let batches = entries.chunks(BATCH);
+        let calls = batches.map(|entries| self.set_call(cursor, deadline, entries));
+        let mut in_time = true;
+        for answer in self.link.writes(calls.collect()).await? {
+            let (stored, appended): (bool, Value) = read(answer?)?;
+            let reply = self.parse(appended, cursor, sent)?;
+            self.absorb(reply).await?;
+            in_time &= stored;
+        }
+        if in_time { Ok(()) } else { Err(too_late()) }
+    }
+
+    /// The server's millisecond after which a value that is sent now must not be stored any more:
+    /// by then its sender has given up, and may have invalidated it.
+    pub(super) fn deadline(&self) -> Result<u64> {
+        self.time.deadline(self.link.timeout()).ok_or_else(|| {
+            let message = "the server has not been reached yet; values are stored once it has been";
+            Error::new(ErrorKind::Connection, message)
+        })
+    }
+
+    /// Where the log stands, and what a reader at `cursor` misses.
+    pub(super) async fn head(&self, cursor: Stamp) -> Result<Reply> {
+        let sent = Instant::now();
+        let call = self.append_call(cursor, Duration::ZERO, &[]);
+        let answer = self.link.call(call).await?;
+        self.parse(answer, cursor, sent)
+    }
+
+    fn parse(&self, answer: Value, cursor: Stamp, sent: Instant) -> Result<Reply> {
+        let reply = Reply::parse(answer, cursor, &self.keys.root)?;
+        self.time.observe(sent, reply.server_time);
+        Ok(reply)
+    }
+
+    fn append_call(&self, cursor: Stamp, beat: Duration, records: &[Record]) -> Call {
+        let beat = u64::try_from(beat.as_millis()).unwrap_or(u64::MAX);
+        let call = self.request(&APPEND, vec![&self.keys.beat], cursor);
+        records
+            .iter()
+            .fold(call.arg(beat), |call, record| call.arg(text_of(record)))
+    }
+
+    fn set_call(&self, cursor: Stamp, deadline: u64, entries: &[Stored<'_>]) -> Call {
+        let keys = entries.iter().map(|(key, ..)| *key).collect();
+        let call = self.request(&SET, keys, cursor).arg(deadline);
+        entries.iter().fold(call, |call, (_, bytes, ttl)| {
+            call.arg(bytes.as_slice()).arg(*ttl)
+        })
+    }
+
+    /// A call of a script on the log, with the arguments that all of them take first.
+    fn request(&self, script: &'static Script, others: Vec<&str>, cursor: Stamp) -> Call {
+        let mut keys = vec![self.keys.inv.as_str(), self.keys.stream.as_str()];
+        keys.extend(others);
+        let caps = Kind::EVERY.map(|kind| self.caps.of(kind).to_string());
+        script
+            .on(&keys)
+            .arg(cursor.incarnation().number())
+            .arg(nonce_text(cursor.incarnation().nonce()))
+            .arg(cursor.sequence())
+            .arg(nonce_text(random::u64()))
+            .arg(MAX_MISSING)
+            .arg(STREAM_LENGTH)
+            .arg(caps.join(" "))
+    }
+}

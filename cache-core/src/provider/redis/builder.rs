@@ -1,0 +1,217 @@
+//! Assembling a provider.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::RedisProvider;
+use super::backplane::Backplane;
+use super::entries::Entries;
+use super::error::{configuration, timed_out};
+use super::keys::LogKeys;
+use super::server::{Bounds, Server};
+use super::tasks::Tasks;
+use crate::clock::Clock;
+use crate::error::Result;
+use crate::log::Caps;
+use crate::namespace::Scope;
+
+/// The longest prefix, in bytes.
+const MAX_PREFIX_BYTES: usize = 128;
+
+/// Settings of a [`RedisProvider`]; see [`RedisProvider::builder`].
+#[derive(Clone)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct RedisProviderBuilder {
+    url: String,
+    key_prefix: String,
+    client_name: Option<String>,
+    bounds: Bounds,
+    heartbeat: Duration,
+    lease_ttl: Duration,
+    caps: Caps,
+    clock: Clock,
+    lazy: bool,
+}
+
+impl RedisProviderBuilder {
+    pub(super) fn new(url: String) -> Self {
+        Self {
+            url,
+            key_prefix: "cache".into(),
+            client_name: None,
+            bounds: Bounds {
+                connect: Duration::from_secs(2),
+                command: Duration::from_secs(1),
+                touch: Duration::from_secs(3),
+            },
+            heartbeat: Duration::from_secs(1),
+            lease_ttl: Duration::from_secs(10),
+            caps: Caps::DEFAULT,
+            clock: Clock::system(),
+            lazy: false,
+        }
+    }
+
+    /// What the keys of this deployment begin with, 1 to 128 bytes; default `cache`. Processes
+    /// share entries and invalidations if they share server, database and prefix. The cache that
+    /// is built on the provider must have the same.
+    pub fn key_prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.key_prefix = prefix.into();
+        self
+    }
+
+    /// The name that the connections go by in `CLIENT LIST`; default none.
+    pub fn client_name(mut self, name: impl Into<String>) -> Self {
+        self.client_name = Some(name.into());
+        self
+    }
+
+    /// The longest that connecting takes; default 2 s.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.bounds.connect = timeout;
+        self
+    }
+
+    /// The longest that one round trip takes; default 1 s. A value that the server comes to later
+    /// than that is not stored.
+    pub fn command_timeout(mut self, timeout: Duration) -> Self {
+        self.bounds.command = timeout;
+        self
+    }
+
+    /// The time from one heartbeat to the next; default 1 s.
+    pub fn heartbeat(mut self, period: Duration) -> Self {
+        self.heartbeat = period;
+        self
+    }
+
+    /// How long answers are given on what is known, counted from the sending of the last heartbeat
+    /// that was answered; default 3 s. It bounds how long a node that is cut off misses what
+    /// others invalidate. Must be longer than the heartbeat's period.
+    pub fn touch_bound(mut self, bound: Duration) -> Self {
+        self.bounds.touch = bound;
+        self
+    }
+
+    /// How long a load keeps its key reserved without being renewed; default 10 s. It is renewed
+    /// three times as often while the load runs.
+    pub fn lease_ttl(mut self, ttl: Duration) -> Self {
+        self.lease_ttl = ttl;
+        self
+    }
+
+    /// How many barriers are kept of each kind, here and on the server; default
+    /// [`Caps::DEFAULT`].
+    pub fn caps(mut self, caps: Caps) -> Self {
+        self.caps = caps;
+        self
+    }
+
+    /// The clock that entries and the touch bound are judged by; must be the cache's own. Default:
+    /// the machine's.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Builds without waiting for the server, and connects in the background. Until then the
+    /// provider is out of touch: values are computed, explicit operations return an error.
+    pub fn lazy(mut self) -> Self {
+        self.lazy = true;
+        self
+    }
+
+    /// Connects, reads the log, and starts the tasks that follow it. Must be called in a Tokio
+    /// runtime, which the provider uses from then on. Dropped halfway, it leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for settings that cannot
+    /// work, a server that is too old or not standalone, and a missing runtime;
+    /// [`ErrorKind::Connection`](crate::ErrorKind::Connection) or
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the server is not reached within the
+    /// connect timeout (not with [`lazy`](Self::lazy)).
+    pub async fn build(self) -> Result<RedisProvider> {
+        self.assemble()
+            .await
+            .map_err(|error| error.during("build", super::NAME))
+    }
+
+    async fn assemble(self) -> Result<RedisProvider> {
+        self.check()?;
+        let server = Server::new(&self.url, self.bounds, self.client_name.clone())?;
+        let backplane = Arc::new(Backplane::new(
+            server.link()?,
+            LogKeys::new(Scope::root(&self.key_prefix).as_str()),
+            self.clock.clone(),
+            self.caps,
+            self.bounds.touch,
+        ));
+        if !self.lazy {
+            self.first_beat(&server, &backplane).await?;
+        }
+        let address = server.to_string();
+        let first = if self.lazy {
+            Duration::ZERO
+        } else {
+            self.heartbeat
+        };
+        let tasks = Tasks::start(server, &backplane, first, self.heartbeat);
+        Ok(RedisProvider {
+            entries: Entries {
+                backplane,
+                lease_ttl: self.lease_ttl,
+            },
+            key_prefix: self.key_prefix.into(),
+            address: address.into(),
+            _tasks: tasks,
+        })
+    }
+
+    async fn first_beat(&self, server: &Server, backplane: &Backplane) -> Result<()> {
+        let failure = || format!("the server at {server} could not be reached");
+        match tokio::time::timeout(self.bounds.connect, server.beat(backplane)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) if error.is_retryable() => {
+                Err(crate::Error::new(error.kind(), failure()).with_source(error))
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(timed_out(&failure())),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(configuration(
+                "there is no Tokio runtime here; build the provider inside one",
+            ));
+        }
+        let length = self.key_prefix.len();
+        if !(1..=MAX_PREFIX_BYTES).contains(&length) {
+            return Err(configuration(format!(
+                "the key prefix has {length} bytes; 1 to {MAX_PREFIX_BYTES} are possible"
+            )));
+        }
+        for (name, span) in self.spans() {
+            if span < Duration::from_millis(1) {
+                return Err(configuration(format!("{name} is shorter than 1 ms")));
+            }
+        }
+        if self.bounds.touch <= self.heartbeat {
+            return Err(configuration(
+                "touch_bound must be longer than heartbeat, or the provider loses touch between two of them",
+            ));
+        }
+        Ok(())
+    }
+
+    fn spans(&self) -> [(&'static str, Duration); 5] {
+        [
+            ("connect_timeout", self.bounds.connect),
+            ("command_timeout", self.bounds.command),
+            ("heartbeat", self.heartbeat),
+            ("touch_bound", self.bounds.touch),
+            ("lease_ttl", self.lease_ttl),
+        ]
+    }
+}

@@ -1,0 +1,99 @@
+//! Writes that rest on what stands at a key: they act on visible entries only.
+
+use std::time::Duration;
+
+use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argument};
+use super::error::too_late;
+use super::link::Call;
+use super::reply::incarnation_text;
+use super::script::{EXPIRE, INCREMENT};
+use super::stored::{self, incarnation_bytes};
+use crate::entry::{Entry, EntryId, not_a_number};
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the caller found out about an entry that the script cannot judge by itself, because tags
+/// decide. The id stands for the terms: who changes them, changes it.
+#[derive(Clone, Copy, Default)]
+struct Verdict {
+    id: Option<EntryId>,
+    visible: bool,
+}
+
+impl Entries {
+    pub(super) async fn increment(&self, key: &str, amount: i64, fresh: &Entry) -> Result<i64> {
+        let bytes = stored::encode(key, fresh)?;
+        let mut verdict = Verdict::default();
+        for _ in 0..ATTEMPTS {
+            let call = INCREMENT
+                .on(&[key, &self.backplane.keys.inv])
+                .arg(amount)
+                .arg(bytes.as_slice())
+                .arg(ttl_argument(fresh.meta()))
+                .arg(self.backplane.deadline()?);
+            let call = self.judged(call, key, verdict);
+            let incarnation = self.backplane.log.stamp().incarnation();
+            let call = call.arg(incarnation_text(incarnation));
+            let (what, answer): (String, Option<Vec<u8>>) = self.backplane.link.write(call).await?;
+            match what.as_str() {
+                "done" => return number(&answer.unwrap_or_default()),
+                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
+                "behind" => self.backplane.catch_up().await?,
+                "overflow" => return Err(overflow()),
+                "late" => return Err(too_late()),
+                _ => return Err(not_a_number()),
+            }
+        }
+        Err(contended())
+    }
+
+    pub(super) async fn expire(&self, key: &str, ttl: Option<Duration>) -> Result<bool> {
+        let mut verdict = Verdict::default();
+        for _ in 0..ATTEMPTS {
+            let call = EXPIRE
+                .on(&[key])
+                .arg(ttl.map_or(0, millis))
+                .arg(self.backplane.deadline()?);
+            let call = self.judged(call, key, verdict);
+            let (what, answer): (String, Option<Vec<u8>>) = self.backplane.link.write(call).await?;
+            match what.as_str() {
+                "done" => return Ok(true),
+                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
+                "late" => return Err(too_late()),
+                _ => return Ok(false),
+            }
+        }
+        Err(contended())
+    }
+
+    /// Adds what the script judges by: see `visible` in `entry.lua`.
+    fn judged(&self, call: Call, key: &str, verdict: Verdict) -> Call {
+        let from = self.backplane.log.visible_from(key);
+        call.arg(from.sequence())
+            .arg(&incarnation_bytes(from.incarnation())[..])
+            .arg(id_argument(verdict.id))
+            .arg(u8::from(verdict.visible))
+    }
+
+    fn judge(&self, key: &str, header: &[u8]) -> Verdict {
+        let meta = self.header(key, header);
+        let visible = |meta| self.backplane.log.is_visible(key, meta);
+        Verdict {
+            id: stored::id_in(header),
+            visible: meta.as_ref().is_some_and(visible),
+        }
+    }
+}
+
+fn number(digits: &[u8]) -> Result<i64> {
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(not_a_number)
+}
+
+fn overflow() -> Error {
+    Error::new(
+        ErrorKind::Overflow,
+        "the sum is outside the range of i64; the counter was left alone",
+    )
+}

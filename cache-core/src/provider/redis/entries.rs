@@ -1,0 +1,229 @@
+//! Entries on the server: reading them, reserving keys, storing what loads return.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::backplane::Backplane;
+use super::error::UNUSABLE;
+use super::link::{Call, read};
+use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
+use super::stored::{self, Form, Header};
+use crate::entry::{Entry, EntryId, Meta, Payload};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Record, Stamp, Undo};
+use crate::provider::{Lease, Leased, Slot};
+
+/// How often an operation is sent again because somebody else was quicker.
+pub(super) const ATTEMPTS: usize = 32;
+/// Longer spans are stored as this one, some 139 years: what scripts compute stays exact.
+const LONGEST_TTL_MILLIS: u64 = 1 << 42;
+
+/// The entries of one deployment.
+pub(super) struct Entries {
+    pub(super) backplane: Arc<Backplane>,
+    pub(super) lease_ttl: Duration,
+}
+
+impl Entries {
+    pub(super) async fn get(&self, keys: &[&str]) -> Result<Vec<Slot>> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = Call::command("MGET").arg(keys);
+        let values: Vec<Option<Vec<u8>>> = self.backplane.link.call(call).await?;
+        let slots = keys.iter().zip(values);
+        Ok(slots.map(|(key, value)| self.slot(key, value)).collect())
+    }
+
+    pub(super) async fn lease(
+        &self,
+        key: &str,
+        observed: Option<EntryId>,
+        stamp: Stamp,
+    ) -> Result<Leased> {
+        let token = EntryId::random();
+        let lease = stored::encode_lease(key, token, stamp)?;
+        let mut observed = observed;
+        for _ in 0..ATTEMPTS {
+            let from = self.backplane.log.visible_from(key).sequence();
+            let call = LEASE
+                .on(&[key])
+                .arg(lease.as_slice())
+                .arg(millis(self.lease_ttl))
+                .arg(id_argument(observed))
+                .arg(from);
+            let (what, value): (String, Option<Vec<u8>>) = self.backplane.link.call(call).await?;
+            let value = Bytes::from(value.unwrap_or_default());
+            match what.as_str() {
+                "leased" => return Ok(Leased::Lease(Lease { token, stamp })),
+                "joined" => return joined(&value, stamp),
+                _ => match self.decode(key, &value) {
+                    Slot::Entry(entry) => return Ok(Leased::Found(entry)),
+                    // It looks like ours and cannot be read: it makes way for the lease.
+                    _ => observed = stored::id_in(&value),
+                },
+            }
+        }
+        Err(contended())
+    }
+
+    pub(super) async fn renew(&self, key: &str, lease: Lease) -> Result<bool> {
+        let call = RENEW
+            .on(&[key])
+            .arg(id_argument(Some(lease.token)))
+            .arg(millis(self.lease_ttl));
+        self.backplane.link.call(call).await
+    }
+
+    /// Gives a lease back in a task of its own; without a runtime it runs out by itself.
+    pub(super) fn release(&self, key: &str, lease: Lease) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let link = self.backplane.link.clone();
+        let call = remove_call(key, lease.token);
+        runtime.spawn(async move {
+            let removed: Result<bool> = link.call(call).await;
+            if let Err(error) = removed {
+                tracing::debug!(%error, "a lease was not given back; it runs out by itself");
+            }
+        });
+    }
+
+    pub(super) async fn fill(&self, key: &str, entry: &Entry, lease: Lease) -> Result<bool> {
+        let call = FILL
+            .on(&[key])
+            .arg(stored::encode(key, entry)?)
+            .arg(ttl_argument(entry.meta()))
+            .arg(id_argument(Some(lease.token)))
+            .arg(self.backplane.deadline()?);
+        self.backplane.link.call(call).await
+    }
+
+    pub(super) async fn set(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut encoded = Vec::with_capacity(entries.len());
+        for (key, entry) in entries {
+            let bytes = stored::encode(key, entry)?;
+            encoded.push((*key, bytes, ttl_argument(entry.meta())));
+        }
+        self.backplane.set(&encoded).await
+    }
+
+    /// Deletes at the keys first, then appends: in the other order a reader that has applied the
+    /// record could still find the entry, and take it for new.
+    pub(super) async fn invalidate(&self, records: &[Record]) -> Result<Vec<bool>> {
+        let log = &self.backplane.log;
+        let keys: Vec<_> = records.iter().filter_map(key_of).collect();
+        keys.iter().for_each(|key| log.fence(key));
+        let undo = log.undo_all(records);
+        let takes = keys.iter().map(|key| TAKE.on(&[key])).collect();
+        let taken = self.backplane.append(takes, records).await?;
+        let taken: Vec<Option<Vec<u8>>> = taken
+            .into_iter()
+            .map(|taken| taken.and_then(read))
+            .collect::<Result<_>>()?;
+        let judge = |(key, header): (&&str, Option<Vec<u8>>)| self.stood(key, header, &undo);
+        Ok(keys.iter().zip(taken).map(judge).collect())
+    }
+
+    pub(super) async fn remove(&self, entries: &[(Box<str>, EntryId)]) -> Result<()> {
+        let removals = entries.iter().map(|(key, id)| remove_call(key, *id));
+        for removed in self.backplane.link.calls(removals.collect()).await? {
+            removed?;
+        }
+        Ok(())
+    }
+
+    /// Whether a header is that of an entry that was visible before the records of `undo`.
+    fn stood(&self, key: &str, header: Option<Vec<u8>>, undo: &Undo) -> bool {
+        header
+            .and_then(|bytes| self.header(key, &bytes))
+            .is_some_and(|meta| self.backplane.log.was_visible(key, &meta, undo))
+    }
+
+    /// The terms of the entry that begins with these bytes; `None` for leases and the unreadable.
+    pub(super) fn header(&self, key: &str, bytes: &[u8]) -> Option<Meta> {
+        let header = stored::decode_header(key, bytes).ok()?;
+        (header.form != Form::Lease).then(|| self.meta(&header))
+    }
+
+    fn slot(&self, key: &str, value: Option<Vec<u8>>) -> Slot {
+        match value {
+            None => Slot::Empty,
+            Some(value) => self.decode(key, &Bytes::from(value)),
+        }
+    }
+
+    fn decode(&self, key: &str, bytes: &Bytes) -> Slot {
+        match stored::decode(key, bytes) {
+            Err(stored::Damaged) => Slot::Damaged,
+            Ok((header, _)) if header.form == Form::Lease => Slot::Lease(header.id),
+            Ok((header, payload)) => Slot::Entry(self.entry(&header, payload)),
+        }
+    }
+
+    fn entry(&self, header: &Header, payload: Payload) -> Arc<Entry> {
+        Arc::new(Entry::new(self.meta(header), payload))
+    }
+
+    fn meta(&self, header: &Header) -> Meta {
+        let time = &self.backplane.time;
+        Meta {
+            id: header.id,
+            owner: header.owner,
+            stamp: header.stamp,
+            created: time.local(header.created_millis),
+            expires: header.expires_millis.map(|millis| time.local(millis)),
+            tags: Arc::clone(&header.tags),
+        }
+    }
+}
+
+/// What stands there is another load's lease: this one stores under the same token.
+fn joined(token: &Bytes, stamp: Stamp) -> Result<Leased> {
+    let token = <[u8; 8]>::try_from(&token[..])
+        .map_err(|error| Error::new(ErrorKind::Backend, UNUSABLE).with_source(error))?;
+    let token = EntryId::from_u64(u64::from_be_bytes(token));
+    Ok(Leased::Lease(Lease { token, stamp }))
+}
+
+fn key_of(record: &Record) -> Option<&str> {
+    match record {
+        Record::Key(key) => Some(key),
+        _ => None,
+    }
+}
+
+fn remove_call(key: &str, id: EntryId) -> Call {
+    REMOVE.on(&[key]).arg(id_argument(Some(id)))
+}
+
+/// An id as scripts compare it; nothing for none.
+pub(super) fn id_argument(id: Option<EntryId>) -> Vec<u8> {
+    id.map_or_else(Vec::new, |id| id.as_u64().to_be_bytes().to_vec())
+}
+
+/// The time to live that an entry was given, in milliseconds; 0 for no limit.
+pub(super) fn ttl_argument(meta: &Meta) -> u64 {
+    meta.expires
+        .map_or(0, |expires| millis(expires.since(meta.created)))
+}
+
+/// A time to live as Redis takes it: not zero, and not beyond what scripts compute exactly.
+pub(super) fn millis(span: Duration) -> u64 {
+    let millis = u64::try_from(span.as_micros().div_ceil(1_000)).unwrap_or(u64::MAX);
+    millis.clamp(1, LONGEST_TTL_MILLIS)
+}
+
+/// Others kept changing the key.
+pub(super) fn contended() -> Error {
+    Error::new(
+        ErrorKind::Backend,
+        "others changed the key each time before this operation got through",
+    )
+}

@@ -1,0 +1,73 @@
+//! What the redis crate reports, in the cache's own terms.
+
+use ::redis::{ErrorKind as Reported, ParsingError, RedisError};
+
+use crate::error::{Error, ErrorKind};
+
+/// What is said of a reply that does not fit its command.
+pub(super) const UNUSABLE: &str = "the server's answer cannot be used";
+
+/// Errors by their kind. The source is the crate's error, which carries no password.
+pub(super) fn from_redis(error: RedisError) -> Error {
+    let (kind, message) = describe(&error);
+    Error::new(kind, message).with_source(error)
+}
+
+/// A reply of another shape than the command has. The parser's error quotes the reply, which can
+/// hold values, so it goes no further.
+pub(super) fn unexpected(_: ParsingError) -> Error {
+    Error::new(ErrorKind::Backend, UNUSABLE)
+}
+
+/// What the caller waited for did not come in time.
+pub(super) fn timed_out(what: &str) -> Error {
+    let message = format!("{what} in time; whether the server acted is unknown");
+    Error::new(ErrorKind::Timeout, message)
+}
+
+/// The server reached a write after its deadline and left everything as it was.
+pub(super) fn too_late() -> Error {
+    Error::new(
+        ErrorKind::Timeout,
+        "the server came to the write after its deadline and refused it",
+    )
+}
+
+/// A setting is wrong.
+pub(super) fn configuration(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Configuration, message)
+}
+
+fn describe(error: &RedisError) -> (ErrorKind, &'static str) {
+    match error.kind() {
+        _ if error.is_timeout() => (ErrorKind::Timeout, "the server did not answer in time"),
+        Reported::Io => (ErrorKind::Connection, "no connection to the server"),
+        Reported::AuthenticationFailed => (
+            ErrorKind::Configuration,
+            "the server refused the user name or the password of the URL",
+        ),
+        Reported::InvalidClientConfig => (
+            ErrorKind::Configuration,
+            "the connection's settings are wrong",
+        ),
+        Reported::Server(_) | Reported::Extension => (ErrorKind::Backend, refusal(error.code())),
+        _ if error.is_connection_dropped() => {
+            (ErrorKind::Connection, "the connection to the server broke")
+        }
+        _ => (ErrorKind::Backend, UNUSABLE),
+    }
+}
+
+/// What the server's error codes mean to somebody who runs a cache.
+fn refusal(code: Option<&str>) -> &'static str {
+    match code {
+        Some("OOM") => "the server's memory is full (maxmemory), so it refuses to store more",
+        Some("READONLY") => "the server is a read-only replica; connect to the primary",
+        Some("LOADING") => "the server is still loading its data",
+        Some("NOAUTH") => "the server asks for a password; put it into the URL",
+        Some("NOPERM") => {
+            "the user may not run what the cache needs: EVALSHA, SCRIPT, INFO, reads, writes, streams"
+        }
+        _ => "the server refused the command",
+    }
+}

@@ -1,0 +1,63 @@
+//! Looking at entries without their values.
+
+use std::time::Duration;
+
+use ::redis::Value;
+
+use super::entries::Entries;
+use super::link::{Call, read};
+use super::script::HEADER;
+use crate::error::Result;
+use crate::pattern::Pattern;
+use crate::provider::{Cursor, Found, Page};
+
+impl Entries {
+    pub(super) async fn inspect(&self, keys: &[&str]) -> Result<Vec<Option<Found>>> {
+        let looks = keys.iter().map(|key| HEADER.on(&[key])).collect();
+        let answers = self.backplane.link.calls(looks).await?;
+        let found = keys.iter().zip(answers);
+        found
+            .map(|(key, answer)| self.found(key, answer?))
+            .collect()
+    }
+
+    pub(super) async fn scan(
+        &self,
+        pattern: &Pattern,
+        cursor: Cursor,
+        count: usize,
+    ) -> Result<Page> {
+        let call = Call::command("SCAN")
+            .arg(cursor.0)
+            .arg(&["MATCH", pattern.as_str(), "TYPE", "string", "COUNT"])
+            .arg(count.max(1));
+        let (next, keys): (u64, Vec<Vec<u8>>) = self.backplane.link.call(call).await?;
+        // Keys that are not text are not ours.
+        let keys: Vec<_> = keys
+            .into_iter()
+            .filter_map(|key| String::from_utf8(key).ok())
+            .collect();
+        let borrowed: Vec<_> = keys.iter().map(String::as_str).collect();
+        let found = self.inspect(&borrowed).await?;
+        let entries = keys.into_iter().zip(found);
+        Ok(Page {
+            entries: entries
+                .filter_map(|(key, found)| Some((key.into(), found?.meta)))
+                .collect(),
+            next: (next != 0).then_some(Cursor(next)),
+        })
+    }
+
+    fn found(&self, key: &str, answer: Value) -> Result<Option<Found>> {
+        let answer: Option<(Vec<u8>, i64)> = read(answer)?;
+        Ok(answer.and_then(|(header, ttl)| {
+            // -2: it expired between the two looks; -1: it has no limit.
+            let ttl = match ttl {
+                -2 => return None,
+                ttl => u64::try_from(ttl).ok().map(Duration::from_millis),
+            };
+            let meta = self.header(key, &header)?;
+            Some(Found { meta, ttl })
+        }))
+    }
+}

@@ -1,0 +1,112 @@
+//! What the scripts on the log answer, and the text form of records.
+
+use ::redis::{Value, from_redis_value};
+
+use super::error::unexpected;
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Incarnation, Kind, Positioned, Record, Stamp};
+
+/// Where the log stands, and what the caller had missed of it.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) head: Stamp,
+    pub(super) floors: [u64; Kind::EVERY.len()],
+    pub(super) server_time: Timestamp,
+    /// The records between the caller's position and the head; `None` if they are not all there.
+    pub(super) records: Option<Vec<Positioned>>,
+}
+
+type Raw = (u64, String, u64, String, u64, u64, bool, Vec<Vec<u8>>);
+
+impl Reply {
+    /// Reads the answer to a caller who stood at `cursor`. `root` is the scope of the deployment.
+    pub(super) fn parse(value: Value, cursor: Stamp, root: &str) -> Result<Self> {
+        let raw: Raw = from_redis_value(value).map_err(unexpected)?;
+        let (number, nonce, sequence, floors, seconds, micros, complete, records) = raw;
+        let incarnation = incarnation_from(number, &nonce)?;
+        let positioned = |(index, text): (u64, Vec<u8>)| Positioned {
+            sequence: cursor.sequence() + 1 + index,
+            record: record_from(&text, root),
+        };
+        Ok(Self {
+            head: Stamp::new(incarnation, sequence),
+            floors: floors_from(&floors)?,
+            server_time: Timestamp::from_micros(seconds * 1_000_000 + micros),
+            records: complete.then(|| (0..).zip(records).map(positioned).collect()),
+        })
+    }
+}
+
+/// A record as it stands in the log: the letter of its kind, then what it is about.
+pub(super) fn text_of(record: &Record) -> String {
+    format!("{}{}", record.kind().letter(), record.argument())
+}
+
+/// The record that a text stands for. What a later version wrote, or a stranger, hides everything
+/// in the deployment: more, never less.
+pub(super) fn record_from(text: &[u8], root: &str) -> Record {
+    let known = || {
+        let text = std::str::from_utf8(text).ok()?;
+        let letter = text.chars().next()?;
+        let kind = Kind::EVERY
+            .into_iter()
+            .find(|kind| kind.letter() == letter)?;
+        Some(Record::new(kind, &text[letter.len_utf8()..]))
+    };
+    known().unwrap_or_else(|| Record::All(root.into()))
+}
+
+/// The form that an incarnation has in the log's keys: number and nonce.
+pub(super) fn incarnation_text(incarnation: Incarnation) -> String {
+    format!(
+        "{} {}",
+        incarnation.number(),
+        nonce_text(incarnation.nonce())
+    )
+}
+
+pub(super) fn nonce_text(nonce: u64) -> String {
+    format!("{nonce:016x}")
+}
+
+fn incarnation_from(number: u64, nonce: &str) -> Result<Incarnation> {
+    let nonce = u64::from_str_radix(nonce, 16).map_err(malformed)?;
+    Ok(Incarnation::new(number, nonce))
+}
+
+fn floors_from(text: &str) -> Result<[u64; Kind::EVERY.len()]> {
+    let mut floors = [0; Kind::EVERY.len()];
+    for (floor, text) in floors.iter_mut().zip(text.split(' ')) {
+        *floor = text.parse().map_err(malformed)?;
+    }
+    Ok(floors)
+}
+
+fn malformed(error: std::num::ParseIntError) -> Error {
+    Error::new(
+        ErrorKind::Backend,
+        "the log's state on the server is damaged",
+    )
+    .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_survives_the_way_to_the_server_and_back() {
+        for kind in Kind::EVERY {
+            let record = Record::new(kind, "cache:n:é{}");
+            assert_eq!(record_from(text_of(&record).as_bytes(), "cache:"), record);
+        }
+    }
+
+    #[test]
+    fn a_record_that_nobody_can_read_hides_everything() {
+        for text in [&b""[..], b"zfuture", b"k\xff", b"\xff"] {
+            assert_eq!(record_from(text, "cache:"), Record::All("cache:".into()));
+        }
+    }
+}

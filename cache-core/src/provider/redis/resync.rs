@@ -1,0 +1,119 @@
+//! Catching up with the log: record by record where that suffices, else from its whole state.
+
+use super::backplane::Backplane;
+use super::link::Call;
+use super::reply::{Reply, record_from};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Barriers, Incarnation, Kind, Positioned, Stamp};
+
+/// Barriers per page when the state is read.
+const PAGE: usize = 1_000;
+/// How often reading the state starts over because the log moved on too far meanwhile.
+const ATTEMPTS: usize = 8;
+/// See `log.lua`: each kind has this many scores.
+const WIDTH: u64 = 1 << 48;
+
+impl Backplane {
+    /// Catches up with the server.
+    pub(super) async fn catch_up(&self) -> Result<()> {
+        let reply = self.head(self.log.stamp()).await?;
+        self.absorb(reply).await
+    }
+
+    /// Applies records that the stream delivered.
+    pub(super) async fn deliver(
+        &self,
+        incarnation: Incarnation,
+        records: &[Positioned],
+    ) -> Result<()> {
+        match self.log.apply(incarnation, records) {
+            Ok(()) => Ok(()),
+            Err(_) => self.catch_up().await,
+        }
+    }
+
+    /// Applies what a reply brings; reads the whole state if that is not enough.
+    pub(super) async fn absorb(&self, reply: Reply) -> Result<()> {
+        if let Some(records) = &reply.records
+            && self.log.apply(reply.head.incarnation(), records).is_ok()
+        {
+            return Ok(());
+        }
+        let _turn = self.resyncing.lock().await;
+        if self.has_applied(reply.head) {
+            return Ok(());
+        }
+        self.resync().await
+    }
+
+    fn has_applied(&self, head: Stamp) -> bool {
+        let stamp = self.log.stamp();
+        stamp.incarnation() == head.incarnation() && stamp.sequence() >= head.sequence()
+    }
+
+    /// Takes over the state: all barriers as of some position, then what was recorded since.
+    async fn resync(&self) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let start = self.head(self.log.stamp()).await?.head;
+            let mut barriers = self.read_barriers().await?;
+            let now = self.head(start).await?;
+            let Some(records) = now.records else {
+                continue;
+            };
+            for kind in Kind::EVERY {
+                barriers.raise_floor(kind, now.floors[kind.index()]);
+            }
+            self.log.reset(start, barriers);
+            if self.log.apply(start.incarnation(), &records).is_ok() {
+                return Ok(());
+            }
+        }
+        let message = "the log moves on faster than it can be read; it is tried again";
+        Err(Error::new(ErrorKind::Backend, message))
+    }
+
+    /// Pages by score, not by rank: a barrier that is renewed moves, and ranks move with it. What
+    /// moves to where it is not seen has a sequence after the reading began.
+    async fn read_barriers(&self) -> Result<Barriers> {
+        let mut barriers = Barriers::new(self.caps);
+        let mut after = String::from("(-1");
+        loop {
+            let call = Call::command("ZRANGEBYSCORE")
+                .arg(&self.keys.inv)
+                .arg(&[after.as_str(), "+inf", "WITHSCORES", "LIMIT", "0"])
+                .arg(PAGE);
+            let page: Vec<(Vec<u8>, f64)> = self.link.call(call).await?;
+            for (text, score) in &page {
+                let record = record_from(text, &self.keys.root);
+                barriers.insert(&record, sequence_of(*score));
+            }
+            match page.last() {
+                Some((_, score)) if page.len() == PAGE => after = format!("({score}"),
+                _ => return Ok(barriers),
+            }
+        }
+    }
+}
+
+/// The sequence in a barrier's score.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "scores are whole, positive and below 2^53; a stranger's saturate"
+)]
+fn sequence_of(score: f64) -> u64 {
+    score as u64 % WIDTH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_carries_its_sequence_exactly() {
+        let last = WIDTH - 1;
+        #[expect(clippy::cast_precision_loss, reason = "below 2^53")]
+        let score = (4 * WIDTH + last) as f64;
+        assert_eq!(sequence_of(score), last);
+    }
+}

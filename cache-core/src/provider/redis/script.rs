@@ -1,0 +1,56 @@
+//! The scripts that run on the server, each put together from the `.lua` files beside this one.
+
+use std::sync::OnceLock;
+
+use super::link::Call;
+
+/// A script, called by its hash.
+pub(super) struct Script {
+    source: &'static str,
+    hash: OnceLock<String>,
+}
+
+impl Script {
+    const fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            hash: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(super) fn hash(&self) -> &str {
+        self.hash
+            .get_or_init(|| ::redis::Script::new(self.source).get_hash().to_owned())
+    }
+
+    /// A call that touches these keys.
+    pub(super) fn on(&'static self, keys: &[&str]) -> Call {
+        Call::script(self, keys)
+    }
+}
+
+/// A script of these files, with the flags that the server is told.
+macro_rules! script {
+    ($flags:literal: $($file:literal),+) => {
+        Script::new(concat!("#!lua", $flags, "\n", $(include_str!(concat!("scripts/", $file))),+))
+    };
+}
+
+// What must work when the server's memory is full: it frees memory, or invalidates.
+pub(super) static APPEND: Script = script!(" flags=allow-oom": "log.lua", "append.lua");
+pub(super) static TAKE: Script = script!(" flags=allow-oom": "entry.lua", "take.lua");
+pub(super) static RENEW: Script = script!(" flags=allow-oom": "entry.lua", "renew.lua");
+pub(super) static REMOVE: Script = script!(" flags=allow-oom": "entry.lua", "remove.lua");
+pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
+
+// What the server refuses then, as a whole and before it has written anything.
+pub(super) static LEASE: Script = script!("": "entry.lua", "lease.lua");
+pub(super) static FILL: Script = script!("": "entry.lua", "fill.lua");
+pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "stamp.lua", "set.lua");
+pub(super) static INCREMENT: Script =
+    script!("": "log.lua", "entry.lua", "stamp.lua", "increment.lua");
+pub(super) static EXPIRE: Script = script!("": "entry.lua", "expire.lua");

@@ -1,0 +1,33 @@
+-- Adds to a counter, or creates one where no visible entry stands.
+-- KEYS: the entry, the log's sorted set. ARGV: the amount; bytes and time to live of a fresh
+-- counter; the deadline in server milliseconds; the first visible sequence and the incarnation;
+-- the id that the caller has judged (or nothing) and its verdict; the caller's incarnation in the
+-- form that the log has it.
+local key, amount = KEYS[1], ARGV[1]
+if now_ms() >= tonumber(ARGV[4]) then return { 'late', '' } end
+local value = redis.pcall('GET', key)
+local there = parse(value, key)
+if there and #value < there.length then there = nil end
+
+local seen = visible(there, ARGV[5], ARGV[6], ARGV[7], ARGV[8])
+if seen == nil then return { 'judge', header_at(key, there) } end
+if not seen then
+  -- Like a set, a fresh counter stands at the head of the log, or what another node has
+  -- invalidated before would hide it.
+  local meta = read_meta(KEYS[2])
+  if not meta or incarnation_of(meta) ~= ARGV[9] then return { 'behind', '' } end
+  put(key, ARGV[2], ARGV[3], stamp_of(meta))
+  return { 'done', amount }
+end
+
+-- Lua's numbers lose digits above 2^53, so the server's own command adds, on the bare digits.
+if there.codec ~= JSON or #value - there.length > 20 then return { 'type', '' } end
+redis.call('SET', key, string.sub(value, there.length + 1), 'KEEPTTL')
+local sum = redis.pcall('INCRBY', key, amount)
+if type(sum) == 'table' then
+  redis.call('SET', key, value, 'KEEPTTL')
+  return { string.find(sum.err, 'overflow', 1, true) and 'overflow' or 'type', '' }
+end
+local digits = redis.call('GET', key)
+redis.call('SET', key, string.sub(value, 1, there.length) .. digits, 'KEEPTTL')
+return { 'done', digits }

@@ -1,0 +1,17 @@
+-- Reserves a key for a load, or tells what stands there.
+-- KEYS: the entry. ARGV: the lease's bytes, its time to live, the id of what was observed there
+-- (or nothing), the first sequence that is visible at this key.
+local key, lease, observed = KEYS[1], ARGV[1], ARGV[3]
+local there = peek(key)
+if there and there.id ~= observed then
+  if there.kind ~= LEASE then
+    return { 'found', redis.call('GET', key) }
+  end
+  -- A load that an invalidation has made worthless must not be joined.
+  local mine = parse(lease, key)
+  if there.incarnation == mine.incarnation and there.sequence >= tonumber(ARGV[4]) then
+    return { 'joined', there.id }
+  end
+end
+redis.call('SET', key, lease, 'PX', ARGV[2])
+return { 'leased', '' }

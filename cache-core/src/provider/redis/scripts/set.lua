@@ -1,0 +1,16 @@
+-- Stores entries whatever stands there, and records the changes: all at one instant, or not at all.
+-- KEYS: the sorted set, the stream, then the entries. ARGV: as log_request says; the deadline in
+-- server milliseconds; then bytes and time to live of each entry.
+local request = log_request()
+local meta = open_log(KEYS[1], KEYS[2], request)
+local stored = 0
+if now_ms() < tonumber(ARGV[8]) then
+  stored = 1
+  local stamp, records = stamp_of(meta), {}
+  for index = 3, #KEYS do
+    put(KEYS[index], ARGV[2 * index + 3], ARGV[2 * index + 4], stamp)
+    table.insert(records, 'c' .. KEYS[index])
+  end
+  append(KEYS[1], KEYS[2], meta, request, records)
+end
+return { stored, log_reply(KEYS[2], meta, request) }

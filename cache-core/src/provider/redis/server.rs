@@ -1,0 +1,202 @@
+//! Which server it is, how it is reached, and whether it will do.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
+    ProtocolVersion, cmd,
+};
+
+use super::backplane::Backplane;
+use super::error::{configuration, from_redis};
+use super::link::{Call, Link, within};
+use crate::error::Result;
+
+/// What the provider can be told as an address.
+const ACCEPTED: &str =
+    "expected redis://[user:password@]host[:port][/database] or unix:///path/of/the/socket";
+
+/// The times that bound what is sent to a server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) connect: Duration,
+    pub(super) command: Duration,
+    pub(super) touch: Duration,
+}
+
+/// A server that may or may not be up.
+#[derive(Clone)]
+pub(super) struct Server {
+    client: Client,
+    bounds: Bounds,
+    client_name: Option<String>,
+    approved: Arc<AtomicBool>,
+}
+
+impl Server {
+    /// The server at `url`. Does not connect.
+    pub(super) fn new(url: &str, bounds: Bounds, client_name: Option<String>) -> Result<Self> {
+        if let Some(name) = &client_name
+            && !name.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(configuration(
+                "a client name has visible ASCII characters only, and no spaces",
+            ));
+        }
+        Ok(Self {
+            client: Client::open(connection_info(url, bounds.touch)?).map_err(from_redis)?,
+            bounds,
+            client_name,
+            approved: Arc::default(),
+        })
+    }
+
+    /// The connection for commands. Connects when it is first used, and again when it breaks; the
+    /// heartbeat sees to it that this is tried.
+    pub(super) fn link(&self) -> Result<Link> {
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(self.bounds.connect))
+            .set_response_timeout(None);
+        let manager = ConnectionManager::new_lazy_with_config(self.client.clone(), config);
+        Ok(Link::new(manager.map_err(from_redis)?, self.bounds.command))
+    }
+
+    /// A connection of its own, for reads that block for `period`.
+    pub(super) async fn connect(&self, period: Duration) -> Result<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.bounds.connect))
+            .set_response_timeout(Some(period.saturating_add(self.bounds.command)));
+        let connect = async {
+            let client = &self.client;
+            let mut connection = client
+                .get_multiplexed_async_connection_with_config(&config)
+                .await?;
+            if let Some(name) = &self.client_name {
+                let mut named = cmd("CLIENT");
+                named.arg("SETNAME").arg(name);
+                named.exec_async(&mut connection).await?;
+            }
+            Ok(connection)
+        };
+        within(self.bounds.connect, "no connection to the server", connect).await
+    }
+
+    /// One heartbeat; at the first, the server has to prove that it will do.
+    pub(super) async fn beat(&self, backplane: &Backplane) -> Result<()> {
+        if !self.approved.load(Ordering::Acquire) {
+            let info: String = backplane
+                .link
+                .call(Call::command("INFO").arg("server"))
+                .await?;
+            approve(&info)?;
+            self.approved.store(true, Ordering::Release);
+        }
+        // A connection that came back has lost its name.
+        let named = self
+            .client_name
+            .iter()
+            .map(|name| Call::command("CLIENT").arg("SETNAME").arg(name));
+        backplane.beat(named.collect()).await
+    }
+
+    fn address(&self) -> &ConnectionAddr {
+        self.client.get_connection_info().addr()
+    }
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address())
+    }
+}
+
+fn connection_info(url: &str, touch: Duration) -> Result<ConnectionInfo> {
+    // What cannot be parsed may hold a password: neither it nor the parser's words are shown.
+    let info = url
+        .into_connection_info()
+        .map_err(|_| configuration(format!("the Redis URL cannot be used: {ACCEPTED}")))?;
+    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        let message = format!("TLS is not supported by this build: {ACCEPTED}");
+        return Err(configuration(message));
+    }
+    let redis = info.redis_settings().clone();
+    // Without a bound of its own the kernel waits a quarter of an hour for a host that is gone.
+    let tcp = TcpSettings::default().set_nodelay(true);
+    #[cfg(target_os = "linux")]
+    let tcp = tcp.set_user_timeout(touch);
+    #[cfg(not(target_os = "linux"))]
+    let _ = touch;
+    Ok(info
+        .set_redis_settings(redis.set_protocol(ProtocolVersion::RESP2))
+        .set_tcp_settings(tcp))
+}
+
+/// Whether a server that says this of itself will do.
+fn approve(info: &str) -> Result<()> {
+    let fields: HashMap<_, _> = info
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .collect();
+    let version = fields.get("redis_version").copied().unwrap_or("unknown");
+    let major = version
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok());
+    if major.is_none_or(|major: u32| major < 7) {
+        let message = format!("Redis {version} is too old: 7.0 or later is needed");
+        return Err(configuration(message));
+    }
+    match fields.get("redis_mode").copied() {
+        Some("standalone") => Ok(()),
+        other => Err(configuration(format!(
+            "the server runs in {} mode: a standalone server is needed",
+            other.unwrap_or("an unknown")
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    #[test]
+    fn an_unusable_url_is_refused_with_what_would_do_and_without_its_password() {
+        for url in [
+            "",
+            "localhost",
+            "http://u:hunter2@host",
+            "redis://u:hunter2@host:port",
+            "rediss://u:hunter2@host",
+            "redis://u:hunter2@host/notanumber",
+        ] {
+            let error = connection_info(url, Duration::from_secs(3)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains("redis://[user:password@]host"), "{shown}");
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn only_a_standalone_server_of_version_7_or_later_will_do() {
+        assert!(approve("redis_version:7.0.15\r\nredis_mode:standalone\r\n").is_ok());
+        assert!(approve("redis_version:10.0.0\r\nredis_mode:standalone\r\n").is_ok());
+        for (info, reason) in [
+            ("redis_version:6.2.7\r\nredis_mode:standalone\r\n", "6.2.7"),
+            ("redis_version:7.0.0\r\nredis_mode:cluster\r\n", "cluster"),
+            ("redis_version:7.0.0\r\nredis_mode:sentinel\r\n", "sentinel"),
+            ("", "unknown"),
+        ] {
+            let error = approve(info).unwrap_err();
+            assert!(error.to_string().contains(reason), "{error}");
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The stored form: one string of a header and the payload. `entry.lua` reads the same layout.
+//!
+//! | offset | bytes | what |
+//! |---|---|---|
+//! | 0 | 4 | magic: `CA 63 68 65` |
+//! | 4 | 1 | version: 1 |
+//! | 5 | 1 | kind: `e` entry, `l` lease, `c` counter |
+//! | 6 | 1 | codec of the payload |
+//! | 7 | 1 | flags: 0 |
+//! | 8 | 8 | id; a lease's token |
+//! | 16 | 8 | stamp: sequence |
+//! | 24 | 16 | stamp: incarnation, as number and nonce |
+//! | 40 | 8 | created, in milliseconds of the server's clock |
+//! | 48 | 8 | expires, likewise; 0 for never |
+//! | 56 | 8 | owner |
+//! | 64 | 4 | length of the header, and so where the payload begins |
+//! | 68 | 2 | length of the key |
+//! | 70 | 2 | number of tags |
+//! | 72 | | the whole key; then each tag behind its length in 2 bytes; then the payload |
+//!
+//! Numbers are unsigned and big-endian. A counter's payload is its decimal digits.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::codec::CodecId;
+use crate::entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Owner, Payload, Tags};
+use crate::error::{Error, ErrorKind, Result};
+use crate::log::{Incarnation, Stamp};
+
+const MAGIC: [u8; 4] = [0xCA, b'c', b'h', b'e'];
+const VERSION: u8 = 1;
+const FIXED: usize = 72;
+/// Numbers that Lua handles must be exact in a double.
+const MAX_EXACT: u64 = 1 << 53;
+
+/// What an entry is, in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    Entry,
+    Lease,
+    Counter,
+}
+
+/// A decoded header.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Header {
+    pub(super) form: Form,
+    pub(super) codec: CodecId,
+    pub(super) id: EntryId,
+    pub(super) stamp: Stamp,
+    pub(super) created_millis: u64,
+    pub(super) expires_millis: Option<u64>,
+    pub(super) owner: Owner,
+    pub(super) tags: Tags,
+    /// Where the payload begins.
+    length: usize,
+}
+
+/// The bytes are not a stored entry of this key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Damaged;
+
+/// Writes an entry. The server puts in its own times as it stores it.
+pub(super) fn encode(key: &str, entry: &Entry) -> Result<Vec<u8>> {
+    let meta = entry.meta();
+    let (payload, codec) = entry.payload().to_bytes()?;
+    let header = Header {
+        form: match entry.payload() {
+            Payload::Counter(_) => Form::Counter,
+            _ => Form::Entry,
+        },
+        codec,
+        id: meta.id,
+        stamp: meta.stamp,
+        created_millis: 0,
+        expires_millis: None,
+        owner: meta.owner,
+        tags: Arc::clone(&meta.tags),
+        length: 0,
+    };
+    header.encode(key, &payload)
+}
+
+/// Writes a lease.
+pub(super) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
+    let header = Header {
+        form: Form::Lease,
+        codec: CodecId::JSON,
+        id: token,
+        stamp,
+        created_millis: 0,
+        expires_millis: None,
+        owner: Owner::HANDLE,
+        tags: Tags::default(),
+        length: 0,
+    };
+    header.encode(key, &[])
+}
+
+/// The 16 bytes that stand for an incarnation.
+pub(super) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&incarnation.number().to_be_bytes());
+    bytes[8..].copy_from_slice(&incarnation.nonce().to_be_bytes());
+    bytes
+}
+
+/// The id in bytes that may be damaged elsewhere.
+pub(super) fn id_in(bytes: &[u8]) -> Option<EntryId> {
+    Some(EntryId::from_u64(Reader(bytes.get(8..)?).u64().ok()?))
+}
+
+/// Reads what stands at `key`.
+pub(super) fn decode(key: &str, bytes: &Bytes) -> Result<(Header, Payload), Damaged> {
+    let header = decode_header(key, bytes)?;
+    let payload = bytes.slice(header.length..);
+    let payload = match header.form {
+        Form::Entry => Payload::Bytes {
+            bytes: payload,
+            codec: header.codec,
+        },
+        Form::Counter => Payload::Counter(digits(&payload)?),
+        Form::Lease if payload.is_empty() => Payload::Counter(0),
+        Form::Lease => return Err(Damaged),
+    };
+    Ok((header, payload))
+}
+
+/// Reads the header of what stands at `key`; what follows it may be missing.
+pub(super) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> {
+    let mut reader = Reader(bytes);
+    if reader.take(4)? != MAGIC || reader.u8()? != VERSION {
+        return Err(Damaged);
+    }
+    let form = form(reader.u8()?)?;
+    let codec = CodecId::from_byte(reader.u8()?).ok_or(Damaged)?;
+    require(reader.u8()? == 0)?;
+    let id = EntryId::from_u64(reader.u64()?);
+    let sequence = reader.exact()?;
+    let incarnation = Incarnation::new(reader.exact()?, reader.u64()?);
+    let created_millis = reader.exact()?;
+    let expires_millis = Some(reader.exact()?).filter(|&millis| millis > 0);
+    let owner = Owner::from_u64(reader.u64()?);
+    let length = usize::try_from(reader.u32()?).map_err(|_| Damaged)?;
+    let (key_length, tag_count) = (reader.u16()?, reader.u16()?);
+    require(reader.take(key_length)? == key.as_bytes())?;
+    let tags = tags(&mut reader, tag_count)?;
+    require(bytes.len() - reader.0.len() == length)?;
+    Ok(Header {
+        form,
+        codec,
+        id,
+        stamp: Stamp::new(incarnation, sequence),
+        created_millis,
+        expires_millis,
+        owner,
+        tags,
+        length,
+    })
+}
+
+impl Header {
+    fn encode(&self, key: &str, payload: &[u8]) -> Result<Vec<u8>> {
+        let tags: usize = self.tags.iter().map(|tag| 2 + tag.len()).sum();
+        let length = FIXED + key.len() + tags;
+        let mut bytes = Vec::with_capacity(length + payload.len());
+        bytes.extend_from_slice(&MAGIC);
+        bytes.extend_from_slice(&[VERSION, self.form.letter(), self.codec.as_byte(), 0]);
+        bytes.extend_from_slice(&self.id.as_u64().to_be_bytes());
+        bytes.extend_from_slice(&self.stamp.sequence().to_be_bytes());
+        bytes.extend_from_slice(&incarnation_bytes(self.stamp.incarnation()));
+        bytes.extend_from_slice(&self.created_millis.to_be_bytes());
+        bytes.extend_from_slice(&self.expires_millis.unwrap_or(0).to_be_bytes());
+        bytes.extend_from_slice(&self.owner.as_u64().to_be_bytes());
+        bytes.extend_from_slice(&u32::try_from(length).map_err(too_long)?.to_be_bytes());
+        bytes.extend_from_slice(&length_of(key.len())?);
+        bytes.extend_from_slice(&length_of(self.tags.len())?);
+        bytes.extend_from_slice(key.as_bytes());
+        for tag in self.tags.iter() {
+            bytes.extend_from_slice(&length_of(tag.len())?);
+            bytes.extend_from_slice(tag.as_bytes());
+        }
+        bytes.extend_from_slice(payload);
+        Ok(bytes)
+    }
+}
+
+impl Form {
+    fn letter(self) -> u8 {
+        match self {
+            Self::Entry => b'e',
+            Self::Lease => b'l',
+            Self::Counter => b'c',
+        }
+    }
+}
+
+fn form(letter: u8) -> Result<Form, Damaged> {
+    match letter {
+        b'e' => Ok(Form::Entry),
+        b'l' => Ok(Form::Lease),
+        b'c' => Ok(Form::Counter),
+        _ => Err(Damaged),
+    }
+}
+
+fn tags(reader: &mut Reader<'_>, count: usize) -> Result<Tags, Damaged> {
+    require(count <= MAX_TAGS)?;
+    let mut tags = Vec::with_capacity(count);
+    for _ in 0..count {
+        let length = reader.u16()?;
+        require((1..=MAX_TAG_BYTES).contains(&length))?;
+        let tag = std::str::from_utf8(reader.take(length)?).map_err(|_| Damaged)?;
+        tags.push(tag.into());
+    }
+    Ok(tags.into())
+}
+
+/// A number as the server writes it, and no other spelling of it.
+fn digits(payload: &[u8]) -> Result<i64, Damaged> {
+    let text = std::str::from_utf8(payload).map_err(|_| Damaged)?;
+    let number: i64 = text.parse().map_err(|_| Damaged)?;
+    require(number.to_string() == text)?;
+    Ok(number)
+}
+
+fn require(holds: bool) -> Result<(), Damaged> {
+    if holds { Ok(()) } else { Err(Damaged) }
+}
+
+fn length_of(length: usize) -> Result<[u8; 2]> {
+    Ok(u16::try_from(length).map_err(too_long)?.to_be_bytes())
+}
+
+fn too_long(_: std::num::TryFromIntError) -> Error {
+    Error::new(
+        ErrorKind::InvalidKey,
+        "the key, a tag or their number is too large to be stored",
+    )
+}
+
+/// Takes fields off the front of bytes that may end anywhere.
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn take(&mut self, length: usize) -> Result<&'b [u8], Damaged> {
+        let (taken, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
+        self.take(N)?.try_into().map_err(|_| Damaged)
+    }
+
+    fn u8(&mut self) -> Result<u8, Damaged> {
+        self.array().map(|[byte]| byte)
+    }
+
+    fn u16(&mut self) -> Result<usize, Damaged> {
+        self.array().map(u16::from_be_bytes).map(usize::from)
+    }
+
+    fn u32(&mut self) -> Result<u32, Damaged> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    fn u64(&mut self) -> Result<u64, Damaged> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    fn exact(&mut self) -> Result<u64, Damaged> {
+        self.u64()
+            .and_then(|number| require(number < MAX_EXACT).map(|()| number))
+    }
+}
+
+#[cfg(test)]
+mod tests;

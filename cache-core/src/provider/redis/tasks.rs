@@ -1,0 +1,101 @@
+//! What runs in the background: the heartbeat, and the tail. Both end with the provider.
+
+use std::error::Error as _;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::backplane::Backplane;
+use super::server::Server;
+use super::tail::Tail;
+use crate::error::Error;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The running tasks; dropping this ends them.
+pub(super) struct Tasks([JoinHandle<()>; 2]);
+
+impl Tasks {
+    /// Starts both: the heartbeat after `first`, then every `period`.
+    pub(super) fn start(
+        server: Server,
+        backplane: &Arc<Backplane>,
+        first: Duration,
+        period: Duration,
+    ) -> Self {
+        let tail = Tail {
+            server: server.clone(),
+            keys: backplane.keys.clone(),
+            period,
+            backplane: Arc::downgrade(backplane),
+        };
+        let heartbeat = heartbeat(server, Arc::downgrade(backplane), first, period);
+        Self([tokio::spawn(heartbeat), tokio::spawn(tail.run())])
+    }
+}
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
+}
+
+async fn heartbeat(server: Server, backplane: Weak<Backplane>, first: Duration, period: Duration) {
+    tokio::time::sleep(first).await;
+    let mut pause = Pause::new("the heartbeat");
+    while let Some(strong) = backplane.upgrade() {
+        let outcome = server.beat(&strong).await;
+        drop(strong);
+        let wait = match outcome {
+            Ok(()) => {
+                pause.succeeded();
+                period
+            }
+            Err(error) => {
+                pause.failed(&error);
+                pause.after_failure().min(period)
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// How long to wait after a failure, and whether somebody was told.
+pub(super) struct Pause {
+    what: &'static str,
+    next: Duration,
+    reported: bool,
+}
+
+impl Pause {
+    pub(super) fn new(what: &'static str) -> Self {
+        Self {
+            what,
+            next: FIRST_PAUSE,
+            reported: false,
+        }
+    }
+
+    pub(super) fn after_failure(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (self.next * 2).min(LONGEST_PAUSE);
+        pause
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        if self.reported {
+            tracing::info!("{} succeeds again", self.what);
+        }
+        *self = Self::new(self.what);
+    }
+
+    /// Warns once per outage.
+    pub(super) fn failed(&mut self, error: &Error) {
+        if !std::mem::replace(&mut self.reported, true) {
+            let (what, source) = (self.what, error.source().map(ToString::to_string));
+            tracing::warn!(%error, source, "{what} failed; it is tried until it succeeds");
+        }
+    }
+}
