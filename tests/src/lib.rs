@@ -1,1 +1,5 @@
 //! Servers that the whole-stack tests start, and helpers that they share.
+
+pub mod redis_node;
+pub mod redis_server;
+pub mod tcp_proxy;
