@@ -62,6 +62,12 @@ impl Cities {
     /// One city.
     #[cached(ttl = 600, key_prefix = "cities", tags = ["city:{id}"])]
     pub(crate) async fn get_city(&self, id: u32) -> Result<Option<City>, DatabaseError> {
+        self.stored_city(id).await
+    }
+
+    /// One city as the database has it: what a change begins with. Another machine may have
+    /// changed what this one still remembers.
+    pub(crate) async fn stored_city(&self, id: u32) -> Result<Option<City>, DatabaseError> {
         self.database
             .query(move |connection| {
                 let sql = "SELECT * FROM city WHERE id = ?1";

@@ -72,7 +72,7 @@ async fn put_city(
     Path(id): Path<u32>,
     Json(change): Json<Change>,
 ) -> Result<Json<City>, Failure> {
-    let mut city = cities.get_city(id).await?.ok_or(Failure::NotFound)?;
+    let mut city = cities.stored_city(id).await?.ok_or(Failure::NotFound)?;
     city.name = change.name.unwrap_or(city.name);
     city.altitude = change.altitude.or(city.altitude);
     cities.save_city(city.clone()).await?;
