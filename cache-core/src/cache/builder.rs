@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::namespaces::Namespaces;
 use super::{Cache, Handle, Ttl};
-use crate::engine::Engine;
+use crate::engine::{Engine, Near, Reading};
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::Scope;
-use crate::provider::Provider;
+use crate::provider::{Peek, Provider};
 
 /// Longest key prefix, in bytes.
 const MAX_PREFIX_BYTES: usize = 128;
@@ -21,6 +21,52 @@ pub struct CacheBuilder {
     key_prefix: Option<String>,
     default_ttl: Ttl,
     flight_wait: Duration,
+    memory_tier: Option<MemoryTier>,
+}
+
+/// A memory tier in front of a remote provider: reads at the speed of memory, what other nodes
+/// change seen within the provider's delivery time.
+///
+/// ```
+/// use cache_core::MemoryTier;
+/// use std::time::Duration;
+///
+/// let tier = MemoryTier::new().max_bytes(64 << 20).max_ttl(Duration::from_secs(60));
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct MemoryTier {
+    max_bytes: u64,
+    max_ttl: Option<Duration>,
+}
+
+impl MemoryTier {
+    /// A tier of 256 MiB, whose copies live as long as the entries.
+    pub fn new() -> Self {
+        Self {
+            max_bytes: 256 << 20,
+            max_ttl: None,
+        }
+    }
+
+    /// The bound on the weight of all copies, in bytes. Default: 256 MiB.
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// How long a copy is shown before the remote tier is asked again, however long the entry
+    /// lives. Default: no limit of its own.
+    pub fn max_ttl(mut self, ttl: Duration) -> Self {
+        self.max_ttl = Some(ttl);
+        self
+    }
+}
+
+impl Default for MemoryTier {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl CacheBuilder {
@@ -30,6 +76,7 @@ impl CacheBuilder {
             key_prefix: None,
             default_ttl: Ttl::After(Duration::from_secs(300)),
             flight_wait: Duration::from_secs(5),
+            memory_tier: None,
         }
     }
 
@@ -57,25 +104,52 @@ impl CacheBuilder {
         self
     }
 
+    /// Puts a memory tier in front of the provider. Default: none.
+    pub fn memory_tier(mut self, tier: MemoryTier) -> Self {
+        self.memory_tier = Some(tier);
+        self
+    }
+
     /// Builds the handle on the root namespace.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`] if the prefix is empty, longer than 128 bytes, or not the one
-    /// that the provider was built with.
+    /// that the provider was built with, or if a memory tier is put in front of memory.
     pub fn build(self) -> Result<Cache> {
         let own = self.provider.key_prefix();
         let prefix = self.key_prefix.as_deref().or(own).unwrap_or("cache");
         check_prefix(prefix, own)?;
         let scope = Scope::root(prefix);
         let namespaces = Arc::new(Namespaces::default());
+        let near = self.near()?;
         Ok(Cache(Arc::new(Handle {
             counters: namespaces.counters(&scope),
-            engine: Arc::new(Engine::new(self.provider, self.flight_wait)),
+            engine: Arc::new(Engine::new(self.provider, near, self.flight_wait)),
             namespaces,
             scope,
             default_ttl: self.default_ttl,
+            reading: Reading {
+                near: true,
+                strict: false,
+            },
         })))
+    }
+
+    fn near(&self) -> Result<Option<Arc<Near>>> {
+        let Some(tier) = self.memory_tier else {
+            return Ok(None);
+        };
+        let provider = &self.provider;
+        if !matches!(provider.peek(""), Peek::Ask) {
+            let message = format!(
+                "the {} provider is in memory itself; a memory tier belongs in front of a remote one",
+                provider.name()
+            );
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        let (clock, log) = (provider.clock(), provider.log());
+        Ok(Some(Near::new(tier.max_bytes, tier.max_ttl, clock, log)))
     }
 }
 

@@ -12,14 +12,14 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
-pub use builder::CacheBuilder;
+pub use builder::{CacheBuilder, MemoryTier};
 pub use invalidate::Invalidated;
 pub(crate) use options::Terms;
 pub use options::{EntryOptions, Ttl};
 pub use scan::KeyScan;
 pub use write::Set;
 
-use crate::engine::{Engine, Hit, Question, Turn};
+use crate::engine::{Engine, Hit, Question, Reading, Turn};
 use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyBuffer;
@@ -68,6 +68,19 @@ struct Handle {
     scope: Scope,
     counters: Arc<Counters>,
     default_ttl: Ttl,
+    reading: Reading,
+}
+
+/// How sure a read must be that nothing was invalidated on another node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Consistency {
+    /// What another node has invalidated is seen within the backend's delivery time:
+    /// milliseconds while this node is connected, and never later than its touch bound.
+    #[default]
+    Delivered,
+    /// What any node has invalidated before the read began is seen: the log is asked beside each
+    /// read, at the price of one round trip.
+    Strict,
 }
 
 impl Cache {
@@ -90,24 +103,45 @@ impl Cache {
     pub fn namespace(&self, name: &str) -> Self {
         let scope = self.0.scope.nested(name);
         Self(Arc::new(Handle {
-            engine: Arc::clone(&self.0.engine),
-            namespaces: Arc::clone(&self.0.namespaces),
             counters: self.0.namespaces.counters(&scope),
             scope,
-            default_ttl: self.0.default_ttl,
+            ..self.handle()
         }))
     }
 
     /// The same namespace with another default time to live.
     #[must_use]
     pub fn with_default_ttl(&self, ttl: impl Into<Ttl>) -> Self {
-        Self(Arc::new(Handle {
+        let mut handle = self.handle();
+        handle.default_ttl = ttl.into();
+        Self(Arc::new(handle))
+    }
+
+    /// The same namespace, read with this consistency. Default: [`Consistency::Delivered`].
+    #[must_use]
+    pub fn with_consistency(&self, consistency: Consistency) -> Self {
+        let mut handle = self.handle();
+        handle.reading.strict = consistency == Consistency::Strict;
+        Self(Arc::new(handle))
+    }
+
+    /// The same namespace, read and loaded past the memory tier, if there is one.
+    #[must_use]
+    pub fn without_memory_tier(&self) -> Self {
+        let mut handle = self.handle();
+        handle.reading.near = false;
+        Self(Arc::new(handle))
+    }
+
+    fn handle(&self) -> Handle {
+        Handle {
             engine: Arc::clone(&self.0.engine),
             namespaces: Arc::clone(&self.0.namespaces),
-            counters: Arc::clone(&self.0.counters),
             scope: self.0.scope.clone(),
-            default_ttl: ttl.into(),
-        }))
+            counters: Arc::clone(&self.0.counters),
+            default_ttl: self.0.default_ttl,
+            reading: self.0.reading,
+        }
     }
 
     /// What this namespace has done since the cache was built, through any handle. Namespaces
@@ -125,7 +159,13 @@ impl Cache {
     /// backend could tell. Allocates nothing.
     pub fn peek(&self, key: &str, owner: Owner) -> Option<Hit> {
         let key = self.full_key(key).ok()?;
-        self.0.engine.peek(key.as_str(), owner, &self.0.counters)
+        let Handle {
+            engine,
+            reading,
+            counters,
+            ..
+        } = &*self.0;
+        engine.peek(key.as_str(), owner, *reading, counters)
     }
 
     /// The lowest layer of a read: says whether the value is there, is to be loaded by this
@@ -166,6 +206,7 @@ impl Cache {
             unfit: None,
             counters: Arc::clone(&self.0.counters),
             default_ttl: self.0.default_ttl,
+            reading: self.0.reading,
         })
     }
 

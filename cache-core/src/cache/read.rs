@@ -3,11 +3,11 @@
 use std::future::Future;
 
 use super::{Cache, EntryOptions, Ttl};
-use crate::engine::Outcome;
-use crate::entry::{Entry, Owner};
+use crate::engine::{Look, Outcome};
+use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Miss;
-use crate::provider::{Found, Slot};
+use crate::provider::Found;
 use crate::value::Value;
 
 impl Cache {
@@ -35,39 +35,26 @@ impl Cache {
     ///
     /// Like [`get`](Self::get); one bad key fails all.
     pub async fn get_many<T: Value>(&self, keys: &[&str]) -> Result<Vec<Option<T>>> {
-        let full = self.full_keys(keys)?;
-        let full: Vec<&str> = full.iter().map(AsRef::as_ref).collect();
+        let options = EntryOptions::new();
+        let question = |key: &&str| self.question(key, Owner::HANDLE, &options);
+        let questions = keys.iter().map(question).collect::<Result<Vec<_>>>()?;
         self.check_touch("get")?;
-        let publication = self.engine().log.publication();
-        let slots = self.engine().provider.get(&full).await;
-        let slots = slots.map_err(|error| self.during("get", error))?;
-        let value = |(key, slot): (&&str, Slot)| self.value_in(key, &slot, publication);
-        Ok(full.iter().zip(slots).map(value).collect())
+        let looks = self.engine().look_many(&questions).await;
+        let looks = looks.map_err(|error| self.during("get", error))?;
+        Ok(looks.iter().map(|look| self.value_of(look)).collect())
     }
 
-    fn value_in<T: Value>(&self, key: &str, slot: &Slot, publication: u64) -> Option<T> {
-        let read = match slot {
-            Slot::Entry(entry) => self.read_entry(key, entry, publication),
-            Slot::Empty | Slot::Lease(_) => Err(Miss::Absent),
-            Slot::Damaged => Err(Miss::Damaged),
+    fn value_of<T: Value>(&self, look: &Look) -> Option<T> {
+        let value = match look {
+            Look::Hit(hit) => hit.value().map_err(|_| Miss::Damaged),
+            Look::Miss { why, .. } => Err(*why),
+            Look::Bypass => Err(Miss::Bypassed),
         };
-        match read {
-            Ok(value) => {
-                self.counters().hit();
-                Some(value)
-            }
-            Err(why) => {
-                self.counters().miss(why);
-                None
-            }
+        match &value {
+            Ok(_) => self.counters().hit(),
+            Err(why) => self.counters().miss(*why),
         }
-    }
-
-    fn read_entry<T: Value>(&self, key: &str, entry: &Entry, publication: u64) -> Result<T, Miss> {
-        let now = self.engine().clock.now();
-        self.engine()
-            .judge(key, entry, Owner::HANDLE, now, publication)?;
-        entry.payload().value().map_err(|_| Miss::Damaged)
+        value.ok()
     }
 
     /// Whether there is a value at `key` that may be shown. Reads no value.
@@ -92,6 +79,10 @@ impl Cache {
     async fn found(&self, operation: &'static str, key: &str) -> Result<Option<Found>> {
         let key = self.full_key(key)?;
         self.check_touch(operation)?;
+        if self.0.reading.strict {
+            let caught_up = self.engine().provider.catch_up().await;
+            caught_up.map_err(|error| self.during(operation, error))?;
+        }
         let keys = [key.as_str()];
         let found = self.engine().provider.inspect(&keys).await;
         let found = found.map_err(|error| self.during(operation, error))?;

@@ -4,15 +4,20 @@
 //! it leads the load, that it follows somebody else's, or that it is on its own.
 
 mod flight;
+mod near;
 mod through;
 mod ticket;
 mod waits;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use near::Near;
 pub use through::Outcome;
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};
 
@@ -24,6 +29,7 @@ use crate::log::{Log, Stamp};
 use crate::metrics::{Counters, Miss};
 use crate::provider::{Lease, Leased, Peek, Provider, Slot};
 use flight::{Entered, Flight, Flights};
+use near::Promotion;
 
 /// How often a lease is asked for again when entries that may not be shown keep appearing.
 const LEASE_ATTEMPTS: usize = 3;
@@ -34,8 +40,18 @@ pub(crate) struct Engine {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
+    near: Option<Arc<Near>>,
     flights: Arc<Flights>,
     flight_wait: Duration,
+}
+
+/// Which tiers a read asks, and how sure it must be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    /// Whether copies in the memory tier are made and shown.
+    pub(crate) near: bool,
+    /// Whether the log is asked for what is new before anything is shown.
+    pub(crate) strict: bool,
 }
 
 /// A read of one key, on behalf of one owner.
@@ -51,10 +67,11 @@ pub(crate) struct Question {
     pub(crate) unfit: Option<EntryId>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) default_ttl: Ttl,
+    pub(crate) reading: Reading,
 }
 
 /// What a look into the store found.
-enum Look {
+pub(crate) enum Look {
     Hit(Hit),
     Miss {
         why: Miss,
@@ -66,7 +83,11 @@ enum Look {
 }
 
 impl Engine {
-    pub(crate) fn new(provider: Arc<dyn Provider>, flight_wait: Duration) -> Self {
+    pub(crate) fn new(
+        provider: Arc<dyn Provider>,
+        near: Option<Arc<Near>>,
+        flight_wait: Duration,
+    ) -> Self {
         let log = provider.log().clone();
         let flights = Arc::new(Flights::new());
         let watcher: Arc<dyn crate::log::Watcher> = flights.clone();
@@ -74,6 +95,7 @@ impl Engine {
         Self {
             clock: provider.clock(),
             provider,
+            near,
             log,
             flights,
             flight_wait,
@@ -92,10 +114,21 @@ impl Engine {
     }
 
     /// Looks into memory without waiting; `None` if that cannot tell, or tells of no value.
-    pub(crate) fn peek(&self, key: &str, owner: Owner, counters: &Counters) -> Option<Hit> {
-        let publication = self.log.publication();
-        let Peek::Found(entry) = self.provider.peek(key) else {
+    pub(crate) fn peek(
+        &self,
+        key: &str,
+        owner: Owner,
+        reading: Reading,
+        counters: &Counters,
+    ) -> Option<Hit> {
+        if reading.strict {
             return None;
+        }
+        let publication = self.log.publication();
+        let entry = match (&self.near, self.provider.peek(key)) {
+            (Some(near), Peek::Ask) if reading.near => near.get(key)?,
+            (_, Peek::Found(entry)) => entry,
+            _ => return None,
         };
         let now = self.clock.now();
         if self.judge(key, &entry, owner, now, publication).is_err() || !self.log.in_touch(now) {
@@ -138,7 +171,11 @@ impl Engine {
             counters.miss(Miss::Bypassed);
             return Turn::Alone;
         }
-        let (why, observed) = match self.look(question).await {
+        let looked = self.look(question).await.unwrap_or_else(|error| {
+            self.failed(&error, counters);
+            Look::Bypass
+        });
+        let (why, observed) = match looked {
             Look::Hit(hit) => {
                 counters.hit();
                 return Turn::Hit(hit);
@@ -156,34 +193,121 @@ impl Engine {
         }
     }
 
-    async fn look(&self, question: &Question) -> Look {
-        let publication = self.log.publication();
+    async fn look(&self, question: &Question) -> Result<Look> {
         if !self.log.in_touch(self.clock.now()) {
-            return Look::Bypass;
+            return Ok(Look::Bypass);
         }
+        let publication = self.log.publication();
         let slot = match self.provider.peek(&question.key) {
             Peek::Found(entry) => Slot::Entry(entry),
             Peek::Absent => Slot::Empty,
-            Peek::Ask => match self.ask(&question.key).await {
-                Ok(slot) => slot,
-                Err(error) => {
-                    self.failed(&error, &question.counters);
-                    return Look::Bypass;
-                }
-            },
+            Peek::Ask => return self.look_far(question).await,
         };
-        self.judge_slot(question, slot, publication)
+        Ok(self.judge_slot(question, slot, publication, None))
     }
 
-    async fn ask(&self, key: &str) -> Result<Slot> {
-        let slots = self.provider.get(&[key]).await?;
-        Ok(slots.into_iter().next().unwrap_or(Slot::Empty))
+    /// Looks into the memory tier, then asks the remote one.
+    async fn look_far(&self, question: &Question) -> Result<Look> {
+        let near = self.near_for(question);
+        let copy = near.and_then(|near| near.get(&question.key));
+        match (copy, question.reading.strict) {
+            (None, false) => self.ask(question, near).await,
+            (None, true) => self.ask_current(question, near).await,
+            (Some(_), strict) => self.look_near(question, near, strict).await,
+        }
     }
 
-    fn judge_slot(&self, question: &Question, slot: Slot, publication: u64) -> Look {
+    fn near_for(&self, question: &Question) -> Option<&Arc<Near>> {
+        self.near.as_ref().filter(|_| question.reading.near)
+    }
+
+    /// Looks at many keys, in one round trip for all that are not in memory.
+    pub(crate) async fn look_many(&self, questions: &[Question]) -> Result<Vec<Look>> {
+        if questions.iter().any(|question| question.reading.strict) {
+            self.provider.catch_up().await?;
+        }
+        let publication = self.log.publication();
+        let mut looks: Vec<_> = questions
+            .iter()
+            .map(|question| self.copy_of(question, publication).map(Look::Hit))
+            .collect();
+        let asked: Vec<&Question> = questions
+            .iter()
+            .zip(&looks)
+            .filter(|(_, look)| look.is_none())
+            .map(|(question, _)| question)
+            .collect();
+        let promotion = |question: &&Question| self.near_for(question)?.fence(&question.key);
+        let promotions: Vec<_> = asked.iter().map(promotion).collect();
+        let keys: Vec<&str> = asked.iter().map(|question| &*question.key).collect();
+        let slots = match keys.is_empty() {
+            true => Vec::new(),
+            false => self.provider.get(&keys).await?,
+        };
+        let mut answers = slots.into_iter().zip(promotions);
+        for (question, look) in questions.iter().zip(&mut looks) {
+            if look.is_none()
+                && let Some((slot, promotion)) = answers.next()
+            {
+                *look = Some(self.judge_slot(question, slot, publication, promotion));
+            }
+        }
+        Ok(looks
+            .into_iter()
+            .map(|look| look.unwrap_or(Look::Bypass))
+            .collect())
+    }
+
+    fn copy_of(&self, question: &Question, publication: u64) -> Option<Hit> {
+        let copy = self.near_for(question)?.get(&question.key)?;
+        self.judge_entry(question, copy, publication).ok()
+    }
+
+    /// Shows the copy in memory, if it still may be shown; else asks the remote tier.
+    async fn look_near(
+        &self,
+        question: &Question,
+        near: Option<&Arc<Near>>,
+        strict: bool,
+    ) -> Result<Look> {
+        if strict {
+            self.provider.catch_up().await?;
+        }
+        let publication = self.log.publication();
+        match self.copy_of(question, publication) {
+            Some(hit) => Ok(Look::Hit(hit)),
+            None => self.ask(question, near).await,
+        }
+    }
+
+    /// Asks the remote tier, and the log for what is new beside it: both after the call began.
+    async fn ask_current(&self, question: &Question, near: Option<&Arc<Near>>) -> Result<Look> {
+        let promotion = near.and_then(|near| near.fence(&question.key));
+        let keys = [&*question.key];
+        let (slots, caught_up) = join(self.provider.get(&keys), self.provider.catch_up()).await;
+        caught_up?;
+        Ok(self.judge_slot(question, first(slots?), self.log.publication(), promotion))
+    }
+
+    /// Asks the remote tier; what it has may be copied as long as the fence stands that was left
+    /// before.
+    async fn ask(&self, question: &Question, near: Option<&Arc<Near>>) -> Result<Look> {
+        let promotion = near.and_then(|near| near.fence(&question.key));
+        let publication = self.log.publication();
+        let slots = self.provider.get(&[&question.key]).await?;
+        Ok(self.judge_slot(question, first(slots), publication, promotion))
+    }
+
+    fn judge_slot(
+        &self,
+        question: &Question,
+        slot: Slot,
+        publication: u64,
+        promotion: Option<Promotion>,
+    ) -> Look {
         let (why, observed) = match slot {
             Slot::Entry(entry) => match self.judge_entry(question, entry, publication) {
-                Ok(hit) => return Look::Hit(hit),
+                Ok(hit) => return Look::Hit(hit.promoting(promotion)),
                 Err((why, id)) => (why, Some(id)),
             },
             Slot::Empty => (Miss::Absent, None),
@@ -220,6 +344,10 @@ impl Engine {
     ) -> Turn {
         let counters = &question.counters;
         let mut ticket = Ticket::new(self, flight, question);
+        ticket.promote(
+            self.near_for(question)
+                .and_then(|near| near.fence(&question.key)),
+        );
         if let Some(observed) = observed {
             match self.reserve(question, ticket.stamp(), observed).await {
                 Ok(Reserved::Lease(lease)) => ticket.hold(lease),
@@ -274,4 +402,34 @@ enum Reserved {
     Lease(Lease),
     Found(Hit),
     Nothing,
+}
+
+fn first(slots: Vec<Slot>) -> Slot {
+    slots.into_iter().next().unwrap_or(Slot::Empty)
+}
+
+/// Drives two futures at once, until both are done.
+async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    let (mut first, mut second) = (None, None);
+    poll_fn(move |context| {
+        if first.is_none()
+            && let Poll::Ready(output) = a.as_mut().poll(context)
+        {
+            first = Some(output);
+        }
+        if second.is_none()
+            && let Poll::Ready(output) = b.as_mut().poll(context)
+        {
+            second = Some(output);
+        }
+        match (first.take(), second.take()) {
+            (Some(a), Some(b)) => Poll::Ready((a, b)),
+            rest => {
+                (first, second) = rest;
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }

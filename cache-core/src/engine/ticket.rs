@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::flight::{Flight, State};
+use super::near::Promotion;
 use super::waits::{self, Wait};
 use super::{Engine, Miss, Question};
 use crate::cache::{EntryOptions, Terms, Ttl};
@@ -38,11 +39,22 @@ pub enum Turn {
 pub struct Hit {
     entry: Arc<Entry>,
     now: Timestamp,
+    /// Makes the copy in memory when the value is read.
+    promotion: Option<Arc<Promotion>>,
 }
 
 impl Hit {
     pub(super) fn new(entry: Arc<Entry>, now: Timestamp) -> Self {
-        Self { entry, now }
+        Self {
+            entry,
+            now,
+            promotion: None,
+        }
+    }
+
+    pub(super) fn promoting(mut self, promotion: Option<Promotion>) -> Self {
+        self.promotion = promotion.map(Arc::new);
+        self
     }
 
     /// The value: a clone of it, or read through the codec if it was stored as another type.
@@ -51,7 +63,11 @@ impl Hit {
     ///
     /// [`ErrorKind::Decode`](crate::ErrorKind::Decode) if what is stored is not a `T`.
     pub fn value<T: Value>(&self) -> Result<T> {
-        self.entry.payload().value()
+        let value = self.entry.payload().value()?;
+        if let Some(promotion) = &self.promotion {
+            promotion.value(&self.entry, &value);
+        }
+        Ok(value)
     }
 
     /// How long ago the value was stored.
@@ -94,6 +110,7 @@ pub struct Ticket {
     counters: Arc<Counters>,
     default_ttl: Ttl,
     lease: Option<Lease>,
+    promotion: Option<Promotion>,
     landed: bool,
 }
 
@@ -105,8 +122,13 @@ impl Ticket {
             counters: Arc::clone(&question.counters),
             default_ttl: question.default_ttl,
             lease: None,
+            promotion: None,
             landed: false,
         }
+    }
+
+    pub(super) fn promote(&mut self, promotion: Option<Promotion>) {
+        self.promotion = promotion;
     }
 
     pub(super) fn stamp(&self) -> Stamp {
@@ -205,6 +227,9 @@ impl Ticket {
         match filled.await {
             Ok(stored) => {
                 self.lease = None;
+                if let Some(promotion) = self.promotion.take().filter(|_| stored) {
+                    promotion.entry(entry);
+                }
                 stored
             }
             Err(error) => {

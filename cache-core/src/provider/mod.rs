@@ -57,6 +57,12 @@ pub trait Provider: Debug + Send + Sync + 'static {
         Peek::Ask
     }
 
+    /// Applies everything that any process had recorded when this was called. Where the log is
+    /// this process's own, that is done already.
+    fn catch_up(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// What stands at each of `keys`, in their order, in one round trip.
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>>;
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::MemoryProviderBuilder;
-use store::Store;
+pub(crate) use store::Store;
 
 use super::{BoxFuture, Cursor, Found, Lease, Leased, Page, Peek, Provider, Slot};
 use crate::clock::Clock;

@@ -124,6 +124,13 @@ impl Store {
         });
     }
 
+    /// Takes everything away, and voids all leases.
+    pub(crate) fn clear(&self) {
+        // Leases first: a fill that still finds its own is done before the entries go.
+        self.leases.void_all();
+        self.entries.invalidate_all();
+    }
+
     /// All entries, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<Arc<str>>, Arc<Entry>)> {
         self.entries.iter()
@@ -149,6 +156,12 @@ impl Leases {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
+        }
+    }
+
+    fn void_all(&self) {
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
         }
     }
 
