@@ -30,9 +30,7 @@ pub use attribute as __private;
 #[cfg(feature = "macros")]
 pub use cache_macros::{cache_invalidate, cached};
 
-pub use cache::{
-    Cache, CacheBuilder, Consistency, EntryOptions, Invalidated, KeyScan, MemoryTier, Set, Ttl,
-};
+pub use cache::{Cache, CacheBuilder, Consistency, EntryOptions, KeyScan, MemoryTier, Set, Ttl};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};
@@ -42,6 +40,7 @@ pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};
+pub use log::Invalidated;
 pub use metrics::{Metrics, Miss};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};

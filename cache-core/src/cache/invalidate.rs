@@ -5,20 +5,12 @@ use std::collections::HashSet;
 use super::Cache;
 use crate::entry::check_tag;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Record, Undo};
+use crate::log::{Invalidated, Record, Undo};
 use crate::pattern::{MAX_PATTERN_BYTES, Pattern};
-use crate::provider::Cursor;
+use crate::provider::{Cursor, Invalidation};
 
 /// How many keys one step of a deletion looks at.
 const STEP: usize = 1_000;
-
-/// How far an invalidation has come when the call returns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Invalidated {
-    /// It holds on this node, and the backend has it for all others.
-    Applied,
-}
 
 impl Cache {
     /// Makes the value at `key` go. One round trip; wins over loads in flight.
@@ -29,8 +21,7 @@ impl Cache {
     /// not. Dropping the future leaves that open, too.
     pub async fn invalidate(&self, key: &str) -> Result<Invalidated> {
         let record = Record::Key(self.full_key(key)?.as_str().into());
-        self.append("invalidate", &[record]).await?;
-        Ok(Invalidated::Applied)
+        self.record("invalidate", record).await
     }
 
     /// Makes the value at `key` go, and says whether there was one that could be shown.
@@ -50,7 +41,7 @@ impl Cache {
     pub async fn delete_many(&self, keys: &[&str]) -> Result<u64> {
         let keys = self.full_keys(keys)?;
         let records: Vec<Record> = keys.into_iter().map(Record::Key).collect();
-        let existed = self.append("delete", &records).await?;
+        let existed = self.apply("delete", &records).await?;
         Ok(existed.into_iter().filter(|existed| *existed).count() as u64)
     }
 
@@ -64,8 +55,7 @@ impl Cache {
     /// [`ErrorKind::InvalidPattern`], or like [`invalidate`](Self::invalidate).
     pub async fn invalidate_pattern(&self, pattern: &str) -> Result<Invalidated> {
         let record = Record::Pattern(self.full_pattern(pattern)?.as_str().into());
-        self.append("invalidate_pattern", &[record]).await?;
-        Ok(Invalidated::Applied)
+        self.record("invalidate_pattern", record).await
     }
 
     /// Makes every value that carries the tag go, in constant time, in all namespaces of the
@@ -76,9 +66,7 @@ impl Cache {
     /// [`ErrorKind::InvalidTag`], or like [`invalidate`](Self::invalidate).
     pub async fn invalidate_tag(&self, tag: &str) -> Result<Invalidated> {
         check_tag(tag)?;
-        self.append("invalidate_tag", &[Record::Tag(tag.into())])
-            .await?;
-        Ok(Invalidated::Applied)
+        self.record("invalidate_tag", Record::Tag(tag.into())).await
     }
 
     /// Makes every value of this namespace, and of those inside it, go in constant time. On the
@@ -89,8 +77,7 @@ impl Cache {
     /// Like [`invalidate`](Self::invalidate).
     pub async fn clear(&self) -> Result<Invalidated> {
         let record = Record::All(self.0.scope.as_str().into());
-        self.append("clear", &[record]).await?;
-        Ok(Invalidated::Applied)
+        self.record("clear", record).await
     }
 
     /// Like [`invalidate_pattern`](Self::invalidate_pattern), and then frees what it hid, and
@@ -106,7 +93,7 @@ impl Cache {
         let pattern = self.full_pattern(pattern)?;
         let undo = self.engine().log.undo(pattern.as_str());
         let record = Record::Pattern(pattern.as_str().into());
-        self.append("delete_by_pattern", &[record]).await?;
+        self.apply("delete_by_pattern", &[record]).await?;
         let mut count = 0;
         let mut cursor = Some(Cursor::START);
         while let Some(from) = cursor {
@@ -143,11 +130,27 @@ impl Cache {
         Ok((counted.len() as u64, page.next))
     }
 
-    pub(crate) async fn append(
+    async fn record(&self, operation: &'static str, record: Record) -> Result<Invalidated> {
+        let invalidation = self.append(operation, &[record]).await?;
+        Ok(invalidation.state)
+    }
+
+    /// Like `append`, for callers who need to be told what there was.
+    pub(super) async fn apply(
         &self,
         operation: &'static str,
         records: &[Record],
     ) -> Result<Vec<bool>> {
+        let invalidation = self.append(operation, records).await?;
+        if invalidation.state == Invalidated::Applied {
+            return Ok(invalidation.existed);
+        }
+        let message = "the backend did not answer, so what was there is unknown; \
+                       it is gone on this node, and the backend will be told";
+        Err(self.during(operation, Error::new(ErrorKind::Connection, message)))
+    }
+
+    pub(crate) async fn append(&self, operation: &'static str, records: &[Record]) -> Result<Invalidation> {
         let appended = self.engine().provider.invalidate(records).await;
         appended.map_err(|error| self.during(operation, error))
     }

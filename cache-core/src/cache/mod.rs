@@ -13,7 +13,6 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::{CacheBuilder, MemoryTier};
-pub use invalidate::Invalidated;
 pub(crate) use options::Terms;
 pub use options::{EntryOptions, Ttl};
 pub use scan::KeyScan;

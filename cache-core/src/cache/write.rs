@@ -77,7 +77,7 @@ impl Cache {
                 .into_iter()
                 .map(|(key, _)| Record::Key(key))
                 .collect();
-            self.append(operation, &gone).await?;
+            self.apply(operation, &gone).await?;
             return Ok(());
         }
         let entry = |payload| Arc::new(self.entry(payload, terms));

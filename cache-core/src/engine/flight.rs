@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use super::Question;
 use crate::entry::{Entry, Owner, Tags};
-use crate::log::{Log, Stamp, Watcher};
+use crate::log::{Log, Moment, Watcher};
 use crate::value::AnyValue;
 
 const SHARDS: usize = 64;
@@ -22,8 +22,8 @@ pub(super) struct Flight {
     owner: Owner,
     /// The tags that the value will have, as far as they are known before it is loaded.
     tags: Tags,
-    /// Up to where the log had been applied before the load began.
-    stamp: Stamp,
+    /// Before the load began.
+    began: Moment,
     state: watch::Sender<State>,
 }
 
@@ -54,8 +54,8 @@ impl Flight {
         self.owner
     }
 
-    pub(super) fn stamp(&self) -> Stamp {
-        self.stamp
+    pub(super) fn began(&self) -> Moment {
+        self.began
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<State> {
@@ -100,7 +100,7 @@ impl Flights {
         let key = &question.key;
         let mut shard = self.shard(key);
         if let Some(flight) = shard.get(key)
-            && !log.hides_load(key, &flight.tags, flight.stamp)
+            && !log.hides_load(key, &flight.tags, flight.began)
         {
             return if flight.owner == question.owner {
                 Entered::Follow(Arc::clone(flight))
@@ -113,7 +113,7 @@ impl Flights {
             key: Arc::clone(key),
             owner: question.owner,
             tags: Arc::clone(&question.tags),
-            stamp: log.stamp(),
+            began: log.moment(),
             state: watch::Sender::new(State::Loading),
         });
         shard.insert(Arc::clone(&flight.key), Arc::clone(&flight));

@@ -15,7 +15,7 @@ use crate::cache::{EntryOptions, Terms, Ttl};
 use crate::clock::Timestamp;
 use crate::entry::{Entry, EntryId, Meta, Payload, Tags};
 use crate::error::Result;
-use crate::log::Stamp;
+use crate::log::{Moment, Stamp};
 use crate::metrics::Counters;
 use crate::provider::Lease;
 use crate::value::{AnyValue, Value};
@@ -132,7 +132,7 @@ impl Ticket {
     }
 
     pub(super) fn stamp(&self) -> Stamp {
-        self.flight.stamp()
+        self.flight.began().stamp
     }
 
     pub(super) fn hold(&mut self, lease: Lease) {
@@ -208,7 +208,7 @@ impl Ticket {
         let meta = Meta {
             id: EntryId::random(),
             owner: self.flight.owner(),
-            stamp: self.flight.stamp(),
+            stamp: self.stamp(),
             created: now,
             expires: terms.expires(now),
             tags: terms.tags,
@@ -276,8 +276,8 @@ impl Drop for Ticket {
 pub struct Follower {
     engine: Arc<Engine>,
     flight: Arc<Flight>,
-    /// Up to where the log had been applied when this caller arrived.
-    arrived: Stamp,
+    /// When this caller arrived.
+    arrived: Moment,
     deadline: Instant,
     counters: Arc<Counters>,
     /// Why this caller did not find the value itself.
@@ -307,7 +307,7 @@ impl Follower {
         why: Miss,
     ) -> Self {
         Self {
-            arrived: engine.log.stamp(),
+            arrived: engine.log.moment(),
             engine: Arc::clone(engine),
             flight,
             deadline: question.deadline,
@@ -370,7 +370,7 @@ impl Follower {
     /// A barrier that moved after the arrival hides where it stood before; then the answer is no,
     /// at the price of another load.
     fn may_see(&self, tags: &[Box<str>]) -> bool {
-        let began = self.flight.stamp();
+        let began = self.flight.began();
         self.arrived == began || !self.engine.log.hides_load(self.flight.key(), tags, began)
     }
 }

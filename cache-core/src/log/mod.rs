@@ -1,6 +1,7 @@
 //! The invalidation log as this node knows it: what has been applied, and what that hides.
 
 mod barriers;
+mod pending;
 mod record;
 mod stamp;
 
@@ -10,8 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 
 pub use barriers::{Barriers, Caps};
+pub use pending::MAX_PENDING;
 pub use record::{Kind, Positioned, Record};
 pub use stamp::{Incarnation, Stamp};
+
+use pending::Pending;
 
 use crate::clock::Timestamp;
 use crate::entry::Meta;
@@ -50,6 +54,35 @@ struct Inner {
 struct State {
     stamp: Stamp,
     barriers: Barriers,
+    pending: Pending,
+}
+
+impl State {
+    fn moment(&self) -> Moment {
+        Moment {
+            stamp: self.stamp,
+            turn: self.pending.turn(),
+        }
+    }
+}
+
+/// When something began, as this node counts: in the log, and among what waits to get there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Up to where the log had been applied.
+    pub stamp: Stamp,
+    turn: u64,
+}
+
+/// How far an invalidation has come when the call returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Invalidated {
+    /// It holds on this node, and the backend has it for all others.
+    Applied,
+    /// It holds on this node. The backend could not be reached, or did not answer; it is told
+    /// when it can be, unless this process ends before. Until then others may show what they have.
+    Pending,
 }
 
 /// Records are missing between what was applied and what was delivered.
@@ -72,6 +105,7 @@ impl Log {
             state: RwLock::new(State {
                 stamp: Stamp::new(Incarnation::random(0), 0),
                 barriers: Barriers::new(caps),
+                pending: Pending::new(),
             }),
             applying: Mutex::new(()),
             watchers: RwLock::new(Vec::new()),
@@ -81,6 +115,11 @@ impl Log {
     /// Up to where this node has applied the log without gaps.
     pub fn stamp(&self) -> Stamp {
         self.read(|state| state.stamp)
+    }
+
+    /// What a load that begins now is as new as.
+    pub fn moment(&self) -> Moment {
+        self.read(State::moment)
     }
 
     /// Moves with every record that may hide an entry. Load it before looking anything up.
@@ -103,6 +142,7 @@ impl Log {
         self.read(|state| {
             state.stamp.incarnation() == meta.stamp.incarnation()
                 && meta.stamp.sequence() >= state.barriers.visible_from(key, &meta.tags)
+                && state.pending.visible_from(key, &meta.tags) == 0
         })
     }
 
@@ -146,11 +186,37 @@ impl Log {
     }
 
     /// Whether a record that the load began before matches what it loaded.
-    pub fn hides_load(&self, key: &str, tags: &[Box<str>], began: Stamp) -> bool {
+    pub fn hides_load(&self, key: &str, tags: &[Box<str>], began: Moment) -> bool {
         self.read(|state| {
-            state.stamp.incarnation() != began.incarnation()
-                || began.sequence() < state.barriers.visible_from(key, tags)
+            state.stamp.incarnation() != began.stamp.incarnation()
+                || began.stamp.sequence() < state.barriers.visible_from(key, tags)
+                || began.turn < state.pending.visible_from(key, tags)
         })
+    }
+
+    /// Lets records hold on this node that the backend has not taken, in the deployment whose
+    /// root scope is `root`. They wait for [`delivered`](Self::delivered).
+    pub fn pend(&self, records: &[Record], root: &str) {
+        let _applying = self.applying();
+        for record in records {
+            self.write(|state| state.pending.push(record, root));
+            if let Record::Key(key) | Record::Changed(key) = record {
+                self.fence(key);
+            }
+        }
+        self.0.publication.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// What waits for the backend, oldest first, and the moment up to which it came.
+    pub fn pending(&self) -> (Vec<Record>, Moment) {
+        self.read(|state| (state.pending.queue(), state.moment()))
+    }
+
+    /// The backend has taken what [`pending`](Self::pending) returned with this moment, and this
+    /// node has applied it.
+    pub fn delivered(&self, came: Moment) {
+        let _applying = self.applying();
+        self.write(|state| state.pending.delivered(came.turn));
     }
 
     /// Appends to a local log: when this returns, the record holds.
@@ -198,14 +264,13 @@ impl Log {
         if current.incarnation() == stamp.incarnation() && current.sequence() >= stamp.sequence() {
             return;
         }
-        {
-            let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        self.write(|state| {
             state.barriers = barriers;
             if state.stamp.incarnation() != stamp.incarnation() {
                 // At once: the new barriers say nothing about entries of the old incarnation.
                 state.stamp = stamp;
             }
-        }
+        });
         self.for_each_watcher(|watcher| watcher.fence_all());
         self.publish(stamp);
     }
@@ -227,11 +292,10 @@ impl Log {
     }
 
     fn take_effect(&self, sequence: u64, record: &Record) {
-        let stamp = {
-            let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
+        let stamp = self.write(|state| {
             state.barriers.insert(record, sequence);
             Stamp::new(state.stamp.incarnation(), sequence)
-        };
+        });
         if let Record::Key(key) | Record::Changed(key) = record {
             self.fence(key);
         }
@@ -240,8 +304,7 @@ impl Log {
 
     fn publish(&self, stamp: Stamp) {
         self.0.publication.fetch_add(1, Ordering::AcqRel);
-        let mut state = self.0.state.write().unwrap_or_else(PoisonError::into_inner);
-        state.stamp = stamp;
+        self.write(|state| state.stamp = stamp);
     }
 
     fn for_each_watcher(&self, tell: impl Fn(&dyn Watcher)) {
@@ -260,6 +323,10 @@ impl Log {
             .applying
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.0.state.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
 use crate::error::Result;
-use crate::log::{Log, Record, Stamp};
+use crate::log::{Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
 
 /// A future in a box, as the methods of [`Provider`] return it.
@@ -101,8 +101,10 @@ pub trait Provider: Debug + Send + Sync + 'static {
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>>;
 
     /// Makes what the records match go, for every process that shares the backend.
-    /// For each [`Record::Key`], in order: whether a visible, unexpired entry stood there.
-    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>>;
+    ///
+    /// A provider that cannot reach its backend keeps the records, lets them hold on this node,
+    /// and says [`Invalidated::Pending`].
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>>;
 
     /// Adds `amount` to the counter at `key`, or creates one with the terms of `fresh` and the
     /// value `amount`. Terms of an existing counter are kept.
@@ -149,6 +151,16 @@ pub enum Peek {
     Absent,
     /// Only [`Provider::get`] can tell.
     Ask,
+}
+
+/// What [`Provider::invalidate`] answers.
+#[derive(Clone, Debug)]
+pub struct Invalidation {
+    /// For each [`Record::Key`], in order: whether a visible, unexpired entry stood there. Empty
+    /// if that is not known.
+    pub existed: Vec<bool>,
+    /// How far the records have come.
+    pub state: Invalidated,
 }
 
 /// What stands at a key.

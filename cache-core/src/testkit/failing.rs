@@ -10,7 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Log, Record, Stamp};
 use crate::pattern::Pattern;
 use crate::provider::memory::MemoryProvider;
-use crate::provider::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
+use crate::provider::{
+    BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+};
 
 /// A memory provider that behaves like a remote one: it is never peeked into, and while its
 /// [`Switch`] is thrown every operation fails as if the connection were lost.
@@ -97,7 +99,7 @@ impl Provider for FailingProvider {
         self.unless_failing(|inner| inner.set(entries))
     }
 
-    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
         self.unless_failing(|inner| inner.invalidate(records))
     }
 

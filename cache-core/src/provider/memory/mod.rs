@@ -10,11 +10,11 @@ use std::time::Duration;
 pub use builder::MemoryProviderBuilder;
 pub(crate) use store::Store;
 
-use super::{BoxFuture, Cursor, Found, Lease, Leased, Page, Peek, Provider, Slot};
+use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot};
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Log, Record, Stamp};
+use crate::log::{Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
 
 const NAME: &str = "memory";
@@ -193,7 +193,7 @@ impl Provider for MemoryProvider {
         ready(Ok(()))
     }
 
-    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
         let mut existed = Vec::new();
         for record in records {
             if let Record::Key(key) = record {
@@ -201,7 +201,10 @@ impl Provider for MemoryProvider {
             }
             self.log.append_local(record);
         }
-        ready(Ok(existed))
+        ready(Ok(Invalidation {
+            existed,
+            state: Invalidated::Applied,
+        }))
     }
 
     fn increment<'a>(
