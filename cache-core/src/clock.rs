@@ -41,6 +41,13 @@ impl Timestamp {
         Self(self.0.saturating_add(micros))
     }
 
+    /// `span` earlier; stops at the epoch.
+    #[must_use]
+    pub fn saturating_sub(self, span: Duration) -> Self {
+        let micros = u64::try_from(span.as_micros()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
+
     /// How long after `earlier` this is; zero if it is not after it.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))

@@ -36,8 +36,9 @@ pub struct CacheBuilder {
 #[derive(Clone, Copy, Debug)]
 #[must_use]
 pub struct MemoryTier {
-    max_bytes: u64,
-    max_ttl: Option<Duration>,
+    pub(crate) max_bytes: u64,
+    pub(crate) max_ttl: Option<Duration>,
+    pub(crate) serve_while_away: Duration,
 }
 
 impl MemoryTier {
@@ -46,6 +47,7 @@ impl MemoryTier {
         Self {
             max_bytes: 256 << 20,
             max_ttl: None,
+            serve_while_away: Duration::ZERO,
         }
     }
 
@@ -59,6 +61,15 @@ impl MemoryTier {
     /// lives. Default: no limit of its own.
     pub fn max_ttl(mut self, ttl: Duration) -> Self {
         self.max_ttl = Some(ttl);
+        self
+    }
+
+    /// For how long copies are still shown when the node has lost touch with its backend, beyond
+    /// the backend's touch bound. What other nodes invalidate meanwhile is not seen: this chooses
+    /// answers at the speed of memory over fresh ones. What this node invalidates is gone all the
+    /// same. Default: zero; values are computed instead.
+    pub fn serve_while_away(mut self, span: Duration) -> Self {
+        self.serve_while_away = span;
         self
     }
 }
@@ -148,8 +159,7 @@ impl CacheBuilder {
             );
             return Err(Error::new(ErrorKind::Configuration, message));
         }
-        let (clock, log) = (provider.clock(), provider.log());
-        Ok(Some(Near::new(tier.max_bytes, tier.max_ttl, clock, log)))
+        Ok(Some(Near::new(tier, provider.clock(), provider.log())))
     }
 }
 

@@ -12,6 +12,7 @@ mod waits;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -43,6 +44,18 @@ pub(crate) struct Engine {
     near: Option<Arc<Near>>,
     flights: Arc<Flights>,
     flight_wait: Duration,
+    warned: Throttle,
+}
+
+/// Lets one in a second through: an outage is not to fill the disk with its log.
+#[derive(Debug, Default)]
+struct Throttle(AtomicU64);
+
+impl Throttle {
+    fn due(&self, now: Timestamp) -> bool {
+        let second = now.as_millis() / 1_000;
+        self.0.swap(second, Ordering::Relaxed) != second
+    }
 }
 
 /// Which tiers a read asks, and how sure it must be.
@@ -99,6 +112,7 @@ impl Engine {
             log,
             flights,
             flight_wait,
+            warned: Throttle::default(),
         }
     }
 
@@ -125,15 +139,14 @@ impl Engine {
             return None;
         }
         let publication = self.log.publication();
-        let entry = match (&self.near, self.provider.peek(key)) {
-            (Some(near), Peek::Ask) if reading.near => near.get(key)?,
-            (_, Peek::Found(entry)) => entry,
+        let now = self.clock.now();
+        let near = self.near.as_ref().filter(|_| reading.near);
+        let entry = match (self.provider.peek(key), near) {
+            (Peek::Found(entry), _) if self.log.in_touch(now) => entry,
+            (Peek::Ask, Some(near)) if near.may_serve(&self.log, now) => near.get(key)?,
             _ => return None,
         };
-        let now = self.clock.now();
-        if self.judge(key, &entry, owner, now, publication).is_err() || !self.log.in_touch(now) {
-            return None;
-        }
+        self.judge(key, &entry, owner, now, publication).ok()?;
         counters.hit();
         Some(Hit::new(entry, now))
     }
@@ -389,12 +402,14 @@ impl Engine {
     /// Counts and logs a failure that its caller is not told of.
     pub(crate) fn failed(&self, error: &crate::Error, counters: &Counters) {
         counters.error();
-        tracing::warn!(
-            provider = self.provider.name(),
-            %error,
-            source = std::error::Error::source(error),
-            "cache operation failed; the value is computed"
-        );
+        if self.warned.due(self.clock.now()) {
+            tracing::warn!(
+                provider = self.provider.name(),
+                %error,
+                source = std::error::Error::source(error),
+                "cache operation failed; the value is computed (told at most once a second)"
+            );
+        }
     }
 }
 

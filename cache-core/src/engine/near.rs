@@ -7,9 +7,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::clock::Clock;
+use crate::cache::MemoryTier;
+use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::log::{Log, Watcher};
 use crate::provider::memory::Store;
@@ -19,21 +19,16 @@ use crate::value::Value;
 pub(crate) struct Near {
     store: Store,
     clock: Clock,
-    max_ttl: Option<Duration>,
+    tier: MemoryTier,
 }
 
 impl Near {
-    /// A tier of about `max_bytes` that hears of every record in `log`.
-    pub(crate) fn new(
-        max_bytes: u64,
-        max_ttl: Option<Duration>,
-        clock: Clock,
-        log: &Log,
-    ) -> Arc<Self> {
+    /// A tier with these settings that hears of every record in `log`.
+    pub(crate) fn new(tier: MemoryTier, clock: Clock, log: &Log) -> Arc<Self> {
         let near = Arc::new(Self {
-            store: Store::new(max_bytes, clock.clone()),
+            store: Store::new(tier.max_bytes, clock.clone()),
             clock,
-            max_ttl,
+            tier,
         });
         let watcher: Arc<dyn Watcher> = near.clone();
         log.watch(Arc::downgrade(&watcher));
@@ -42,6 +37,12 @@ impl Near {
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Entry>> {
         self.store.get(key)
+    }
+
+    /// Whether copies may be shown at `now`: while the node is in touch, and for as long
+    /// afterwards as its user prefers an old value to the work of computing it.
+    pub(super) fn may_serve(&self, log: &Log, now: Timestamp) -> bool {
+        log.in_touch(now.saturating_sub(self.tier.serve_while_away))
     }
 
     /// Leaves a fence at a key, to be taken before the remote tier is asked; `None` if somebody
@@ -58,7 +59,8 @@ impl Near {
 
     /// The entry's terms, ending no later than the tier allows.
     fn terms(&self, meta: &Meta) -> Meta {
-        let cap = self.max_ttl.map(|cap| self.clock.now().saturating_add(cap));
+        let cap = self.tier.max_ttl;
+        let cap = cap.map(|cap| self.clock.now().saturating_add(cap));
         let expires = match (meta.expires, cap) {
             (Some(expires), Some(cap)) => Some(expires.min(cap)),
             (expires, cap) => expires.or(cap),

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 use ::redis::Value;
 use tokio::sync::Mutex;
 
+use super::entries::key_of;
 use super::error::too_late;
 use super::keys::LogKeys;
 use super::link::{Call, Link, read};
 use super::reply::{Reply, nonce_text, text_of};
-use super::script::{APPEND, SET, Script};
+use super::script::{APPEND, SET, Script, TAKE};
 use super::server_time::ServerTime;
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,6 +27,8 @@ const BATCH: usize = 500;
 /// The log of one deployment as this node sees it.
 pub(super) struct Backplane {
     pub(super) link: Link,
+    /// The same connection, for the heartbeat.
+    pub(super) probe: Link,
     pub(super) log: Log,
     pub(super) time: ServerTime,
     pub(super) keys: LogKeys,
@@ -49,6 +52,7 @@ impl Backplane {
         touch_bound: Duration,
     ) -> Self {
         Self {
+            probe: link.probing(),
             link,
             log: Log::remote(caps),
             time: ServerTime::new(clock.clone()),
@@ -67,10 +71,30 @@ impl Backplane {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
         let mut calls = along;
         calls.push(self.append_call(cursor, self.touch_bound, &[]));
-        let answer = self.link.calls(calls).await?.pop();
+        let answer = self.probe.calls(calls).await?.pop();
         let reply = self.parse(answer.unwrap_or(Ok(Value::Nil))?, cursor, sent)?;
         self.absorb(reply).await?;
+        self.deliver_pending().await?;
         self.log.touched(asked.saturating_add(self.touch_bound));
+        Ok(())
+    }
+
+    /// Lets records hold on this node until a heartbeat has delivered them.
+    pub(super) fn pend(&self, records: &[Record]) {
+        self.log.pend(records, &self.keys.root);
+    }
+
+    /// Sends what has waited for the server, in order: before anything of the server's is shown
+    /// again.
+    async fn deliver_pending(&self) -> Result<()> {
+        let (records, came) = self.log.pending();
+        for batch in records.chunks(BATCH) {
+            let takes = batch.iter().filter_map(key_of).map(|key| TAKE.on(&[key]));
+            for taken in self.append(takes.collect(), batch).await? {
+                taken?;
+            }
+        }
+        self.log.delivered(came);
         Ok(())
     }
 

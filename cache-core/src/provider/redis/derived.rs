@@ -10,6 +10,7 @@ use super::script::{EXPIRE, INCREMENT};
 use super::stored::{self, incarnation_bytes};
 use crate::entry::{Entry, EntryId, not_a_number};
 use crate::error::{Error, ErrorKind, Result};
+use crate::log::Record;
 
 /// What the caller found out about an entry that the script cannot judge by itself, because tags
 /// decide. The id stands for the terms: who changes them, changes it.
@@ -36,6 +37,11 @@ impl Entries {
             let (what, answer): (String, Option<Vec<u8>>) = self.backplane.link.write(call).await?;
             match what.as_str() {
                 "done" => return number(&answer.unwrap_or_default()),
+                "begun" => {
+                    // Nodes may hold copies of what was no counter; counters are never copied.
+                    self.tell(changed(key)).await;
+                    return number(&answer.unwrap_or_default());
+                }
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
                 "behind" => self.backplane.catch_up().await?,
                 "overflow" => return Err(overflow()),
@@ -56,13 +62,24 @@ impl Entries {
             let call = self.judged(call, key, verdict);
             let (what, answer): (String, Option<Vec<u8>>) = self.backplane.link.write(call).await?;
             match what.as_str() {
-                "done" => return Ok(true),
+                "done" => {
+                    self.tell(changed(key)).await;
+                    return Ok(true);
+                }
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
                 "late" => return Err(too_late()),
                 _ => return Ok(false),
             }
         }
         Err(contended())
+    }
+
+    /// Tells other nodes that their copies are old; later, if the server does not answer now.
+    async fn tell(&self, record: Record) {
+        let records = [record];
+        if self.backplane.append(Vec::new(), &records).await.is_err() {
+            self.backplane.pend(&records);
+        }
     }
 
     /// Adds what the script judges by: see `visible` in `entry.lua`.
@@ -82,6 +99,10 @@ impl Entries {
             visible: meta.as_ref().is_some_and(visible),
         }
     }
+}
+
+fn changed(key: &str) -> Record {
+    Record::Changed(key.into())
 }
 
 fn number(digits: &[u8]) -> Result<i64> {

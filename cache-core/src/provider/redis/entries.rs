@@ -12,8 +12,8 @@ use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
 use super::stored::{self, Form, Header};
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Record, Stamp, Undo};
-use crate::provider::{Lease, Leased, Slot};
+use crate::log::{Invalidated, Record, Stamp, Undo};
+use crate::provider::{Invalidation, Lease, Leased, Slot};
 
 /// How often an operation is sent again because somebody else was quicker.
 pub(super) const ATTEMPTS: usize = 32;
@@ -111,12 +111,36 @@ impl Entries {
             let bytes = stored::encode(key, entry)?;
             encoded.push((*key, bytes, ttl_argument(entry.meta())));
         }
-        self.backplane.set(&encoded).await
+        let stored = self.backplane.set(&encoded).await;
+        if stored.as_ref().is_err_and(Error::is_retryable) {
+            // Whether the new value stands there, the old one, or none: nobody shall see it.
+            let keys = entries.iter().map(|(key, _)| Record::Key((*key).into()));
+            self.backplane.pend(&keys.collect::<Vec<_>>());
+        }
+        stored
+    }
+
+    /// Hides what the records match: on the server, or, if it does not answer, here until it does.
+    pub(super) async fn invalidate(&self, records: &[Record]) -> Result<Invalidation> {
+        match self.invalidate_there(records).await {
+            Ok(existed) => Ok(Invalidation {
+                existed,
+                state: Invalidated::Applied,
+            }),
+            Err(error) if error.is_retryable() => {
+                self.backplane.pend(records);
+                Ok(Invalidation {
+                    existed: Vec::new(),
+                    state: Invalidated::Pending,
+                })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Deletes at the keys first, then appends: in the other order a reader that has applied the
     /// record could still find the entry, and take it for new.
-    pub(super) async fn invalidate(&self, records: &[Record]) -> Result<Vec<bool>> {
+    async fn invalidate_there(&self, records: &[Record]) -> Result<Vec<bool>> {
         let log = &self.backplane.log;
         let keys: Vec<_> = records.iter().filter_map(key_of).collect();
         keys.iter().for_each(|key| log.fence(key));
@@ -192,7 +216,7 @@ fn joined(token: &Bytes, stamp: Stamp) -> Result<Leased> {
     Ok(Leased::Lease(Lease { token, stamp }))
 }
 
-fn key_of(record: &Record) -> Option<&str> {
+pub(super) fn key_of(record: &Record) -> Option<&str> {
     match record {
         Record::Key(key) => Some(key),
         _ => None,

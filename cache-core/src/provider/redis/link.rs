@@ -9,6 +9,7 @@ use ::redis::{
     Value, cmd, from_redis_value,
 };
 
+use super::breaker::Breaker;
 use super::error::{from_redis, timed_out, unexpected};
 use super::script::Script;
 use crate::error::Result;
@@ -61,11 +62,24 @@ impl Call {
 pub(super) struct Link {
     manager: ConnectionManager,
     timeout: Duration,
+    breaker: Breaker,
 }
 
 impl Link {
     pub(super) fn new(manager: ConnectionManager, timeout: Duration) -> Self {
-        Self { manager, timeout }
+        Self {
+            manager,
+            timeout,
+            breaker: Breaker::default(),
+        }
+    }
+
+    /// The same connection for the heartbeat, which tries it while the breaker is open to others.
+    pub(super) fn probing(&self) -> Self {
+        Self {
+            breaker: self.breaker.probing(),
+            ..self.clone()
+        }
     }
 
     /// The longest that a call takes.
@@ -83,8 +97,7 @@ impl Link {
         if calls.is_empty() {
             return Ok(Vec::new());
         }
-        let replies = within(self.timeout, SILENCE, self.run(&calls)).await?;
-        Ok(replies.into_iter().map(read).collect())
+        self.bounded(self.run(&calls)).await
     }
 
     /// Like [`call`](Self::call), for a write with a deadline.
@@ -102,8 +115,18 @@ impl Link {
                 outcome => outcome,
             }
         };
-        let replies = within(self.timeout, SILENCE, attempt).await?;
-        Ok(replies.into_iter().map(read).collect())
+        self.bounded(attempt).await
+    }
+
+    /// Waits for the replies as long as a call may take, unless the breaker is open.
+    async fn bounded(
+        &self,
+        attempt: impl Future<Output = Result<Vec<Value>, RedisError>>,
+    ) -> Result<Vec<Result<Value>>> {
+        self.breaker.check()?;
+        let replies = within(self.timeout, SILENCE, attempt).await;
+        self.breaker.note(&replies);
+        Ok(replies?.into_iter().map(read).collect())
     }
 
     /// Where a script is missing, it and all behind it is sent again: what follows a call in a

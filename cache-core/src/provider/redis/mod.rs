@@ -5,6 +5,7 @@
 //! server, `server_time.rs` its clock, `server.rs` and `link.rs` the connections to it.
 
 mod backplane;
+mod breaker;
 mod builder;
 mod derived;
 mod entries;
@@ -30,7 +31,7 @@ pub use builder::RedisProviderBuilder;
 use entries::Entries;
 use tasks::Tasks;
 
-use super::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
+use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot};
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId};
 use crate::error::Result;
@@ -106,6 +107,10 @@ impl Provider for RedisProvider {
         Some(&self.key_prefix)
     }
 
+    fn catch_up(&self) -> BoxFuture<'_, Result<()>> {
+        during("catch up", self.entries.backplane.catch_up())
+    }
+
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
         during("get", self.entries.get(keys))
     }
@@ -146,7 +151,7 @@ impl Provider for RedisProvider {
         during("set", async move { self.entries.set(&entries).await })
     }
 
-    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
         during("invalidate", self.entries.invalidate(records))
     }
 

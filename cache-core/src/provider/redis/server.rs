@@ -92,7 +92,7 @@ impl Server {
     pub(super) async fn beat(&self, backplane: &Backplane) -> Result<()> {
         if !self.approved.load(Ordering::Acquire) {
             let info: String = backplane
-                .link
+                .probe
                 .call(Call::command("INFO").arg("server"))
                 .await?;
             approve(&info)?;

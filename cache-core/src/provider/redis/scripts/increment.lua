@@ -2,7 +2,7 @@
 -- KEYS: the entry, the log's sorted set. ARGV: the amount; bytes and time to live of a fresh
 -- counter; the deadline in server milliseconds; the first visible sequence and the incarnation;
 -- the id that the caller has judged (or nothing) and its verdict; the caller's incarnation in the
--- form that the log has it.
+-- form that the log has it. Answers `begun` where what stood there, if anything, was no counter.
 local key, amount = KEYS[1], ARGV[1]
 if now_ms() >= tonumber(ARGV[4]) then return { 'late', '' } end
 local value = redis.pcall('GET', key)
@@ -17,7 +17,7 @@ if not seen then
   local meta = read_meta(KEYS[2])
   if not meta or incarnation_of(meta) ~= ARGV[9] then return { 'behind', '' } end
   put(key, ARGV[2], ARGV[3], stamp_of(meta))
-  return { 'done', amount }
+  return { 'begun', amount }
 end
 
 -- Lua's numbers lose digits above 2^53, so the server's own command adds, on the bare digits.
@@ -29,5 +29,6 @@ if type(sum) == 'table' then
   return { string.find(sum.err, 'overflow', 1, true) and 'overflow' or 'type', '' }
 end
 local digits = redis.call('GET', key)
-redis.call('SET', key, string.sub(value, 1, there.length) .. digits, 'KEEPTTL')
-return { 'done', digits }
+local header = string.sub(value, 1, 5) .. COUNTER .. string.sub(value, 7, there.length)
+redis.call('SET', key, header .. digits, 'KEEPTTL')
+return { there.kind == COUNTER and 'done' or 'begun', digits }
