@@ -1,13 +1,10 @@
 //! A memory tier in front of a remote provider that lives in the same process.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::testkit::{FailingProvider, Nodes, Switch};
-use cache_core::{
-    Cache, Consistency, EntryOptions, ErrorKind, MemoryProvider, MemoryTier, Provider,
-};
+use cache_core::testkit::{FailingProvider, Gate, Nodes, Switch};
+use cache_core::{Cache, ErrorKind, MemoryProvider, MemoryTier};
 
 fn tiered(tier: MemoryTier) -> (Cache, Switch) {
     let (provider, switch) = FailingProvider::new();
@@ -25,4 +22,107 @@ mod conformance {
 
 mod race {
     cache_core::race_table!(crate::nodes());
+}
+
+async fn read(cache: &Cache) -> cache_core::Result<Option<String>> {
+    cache.get("k").await
+}
+
+#[tokio::test]
+async fn what_was_read_from_the_remote_tier_is_read_from_memory_next() {
+    let (cache, switch) = tiered(MemoryTier::new());
+    cache.set("k", "v").await.unwrap();
+    switch.fail(true);
+    assert!(read(&cache).await.is_err(), "a write leaves memory empty");
+    switch.fail(false);
+    assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
+    switch.fail(true);
+    assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
+    let many = cache.get_many::<String>(&["k", "k"]).await.unwrap();
+    assert_eq!(many, [Some("v".to_owned()), Some("v".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_was_loaded_is_read_from_memory_next() {
+    let (cache, switch) = tiered(MemoryTier::new());
+    let load = || async { Ok::<_, Infallible>("v".to_owned()) };
+    assert_eq!(cache.get_or_set("k", load).await.unwrap(), "v");
+    switch.fail(true);
+    assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_by_a_write_is_not_copied() {
+    for invalidates in [false, true] {
+        let (cache, switch) = tiered(MemoryTier::new());
+        cache.set("k", "old").await.unwrap();
+        let (gate, held) = Gate::new();
+        switch.hold_answer(held);
+        let reader = tokio::spawn({
+            let cache = cache.clone();
+            async move { read(&cache).await }
+        });
+        gate.entered().await;
+        if invalidates {
+            cache.invalidate("k").await.unwrap();
+        } else {
+            cache.set("k", "new").await.unwrap();
+        }
+        gate.open();
+        let seen = reader.await.unwrap().unwrap();
+        assert_eq!(seen.as_deref(), Some("old"), "it began before the write");
+        let expected = (!invalidates).then_some("new");
+        assert_eq!(read(&cache).await.unwrap().as_deref(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_goes_with_the_tag_pattern_and_namespace_of_its_entry() {
+    for way in 0..3 {
+        let (cache, _switch) = tiered(MemoryTier::new());
+        cache.set("k", "v").tag("t").await.unwrap();
+        assert!(read(&cache).await.unwrap().is_some());
+        match way {
+            0 => cache.invalidate_tag("t").await.unwrap(),
+            1 => cache.invalidate_pattern("k*").await.unwrap(),
+            _ => cache.clear().await.unwrap(),
+        };
+        assert_eq!(read(&cache).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_lives_no_longer_than_the_tier_allows() {
+    let (cache, switch) = tiered(MemoryTier::new().max_ttl(Duration::ZERO));
+    cache.set("k", "v").await.unwrap();
+    assert!(read(&cache).await.unwrap().is_some());
+    switch.fail(true);
+    assert!(read(&cache).await.is_err(), "the copy has ended");
+}
+
+#[tokio::test]
+async fn a_counter_is_never_copied() {
+    let (cache, switch) = tiered(MemoryTier::new());
+    cache.increment("k", 1).await.unwrap();
+    assert_eq!(cache.get::<i64>("k").await.unwrap(), Some(1));
+    switch.fail(true);
+    assert!(cache.get::<i64>("k").await.is_err());
+}
+
+#[tokio::test]
+async fn a_handle_can_go_past_the_memory_tier() {
+    let (cache, switch) = tiered(MemoryTier::new());
+    cache.set("k", "v").await.unwrap();
+    assert!(read(&cache).await.unwrap().is_some());
+    switch.fail(true);
+    assert!(read(&cache).await.is_ok());
+    assert!(read(&cache.without_memory_tier()).await.is_err());
+}
+
+#[test]
+fn a_memory_tier_in_front_of_memory_is_refused() {
+    let cache = Cache::builder(MemoryProvider::new()).memory_tier(MemoryTier::new());
+    let error = cache.build().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("in memory itself"), "{error}");
 }

@@ -1,9 +1,10 @@
 //! A provider that can be told to fail, for tests of what happens then.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Held;
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,12 +25,25 @@ pub struct FailingProvider {
 
 /// Decides whether a [`FailingProvider`] fails.
 #[derive(Clone, Debug, Default)]
-pub struct Switch(Arc<AtomicBool>);
+pub struct Switch {
+    failing: Arc<AtomicBool>,
+    held: Arc<Mutex<Option<Held>>>,
+}
 
 impl Switch {
     /// Lets all operations fail, or succeed again.
     pub fn fail(&self, fail: bool) {
-        self.0.store(fail, Ordering::SeqCst);
+        self.failing.store(fail, Ordering::SeqCst);
+    }
+
+    /// Lets the next read stand at a gate when it has read, before it answers.
+    pub fn hold_answer(&self, held: Held) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = Some(held);
+    }
+
+    fn taken(&self) -> Option<Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.take()
     }
 }
 
@@ -48,7 +62,7 @@ impl FailingProvider {
         &'a self,
         operation: impl FnOnce(&'a MemoryProvider) -> BoxFuture<'a, Result<T>>,
     ) -> BoxFuture<'a, Result<T>> {
-        if self.switch.0.load(Ordering::SeqCst) {
+        if self.switch.failing.load(Ordering::SeqCst) {
             let error = Error::new(ErrorKind::Connection, "the test has cut the connection");
             return Box::pin(async { Err(error) });
         }
@@ -70,7 +84,15 @@ impl Provider for FailingProvider {
     }
 
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        self.unless_failing(|inner| inner.get(keys))
+        self.unless_failing(|inner| {
+            Box::pin(async {
+                let slots = inner.get(keys).await;
+                if let Some(held) = self.switch.taken() {
+                    held.pass().await;
+                }
+                slots
+            })
+        })
     }
 
     fn lease<'a>(
