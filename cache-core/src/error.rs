@@ -21,12 +21,15 @@ pub enum ErrorKind {
     WrongType,
     /// A counter would leave the range of `i64`.
     Overflow,
-    /// The backend could not be reached, or the connection broke.
+    /// The backend could not be reached, the connection broke, or what came over it made no sense.
     Connection,
     /// The backend did not answer in time; whether it acted is unknown.
     Timeout,
-    /// The backend answered with an error.
+    /// The backend answered with an error that does not pass by itself.
     Backend,
+    /// The backend answered that it cannot do it now: it is loading its data, full, or no longer
+    /// the primary.
+    Unready,
     /// This provider cannot do that.
     Unsupported,
     /// A setting is wrong.
@@ -98,7 +101,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         matches!(
             self.0.kind,
-            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Backend
+            ErrorKind::Connection | ErrorKind::Timeout | ErrorKind::Unready
         )
     }
 }

@@ -152,7 +152,7 @@ pub fn stamped(node: &RedisProvider, text: &str, stamp: Stamp) -> Arc<Entry> {
 /// If it fails.
 pub async fn invalidate(node: &RedisProvider, record: Record) -> bool {
     let stood = node.invalidate(&[record]).await.expect("the invalidation");
-    stood.first().copied().unwrap_or(false)
+    stood.existed.first().copied().unwrap_or(false)
 }
 
 /// The record of `name`'s key.

@@ -373,7 +373,7 @@ async fn with_its_memory_full_the_server_still_takes_invalidations() {
     );
     assert!(one.renew(&loading, lease).await.unwrap());
     let error = refused(one.set(vec![(&by_key, entry(&one, "new"))]).await);
-    assert_eq!(error.kind(), ErrorKind::Backend);
+    assert_eq!(error.kind(), ErrorKind::Unready);
     assert!(error.to_string().contains("memory is full"), "{error}");
     refused(one.fill(&loading, entry(&one, "new"), lease).await);
     refused(one.lease(&key("another"), None, one.log().stamp()).await);

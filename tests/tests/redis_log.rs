@@ -53,7 +53,7 @@ async fn an_append_applies_what_was_not_delivered_before_its_own_record() {
     set(&other, &inner, tagged(&other, "built on", &["base"])).await;
     delivered_to_deaf(&deaf).await;
     // A nested load begins here; what it builds on goes elsewhere, undelivered.
-    let began = deaf.log().stamp();
+    let began = deaf.log().moment();
     let lease = lead(&deaf, &outer).await;
     invalidate(&other, tag("base")).await;
     invalidate(&other, key_record(&outer)).await;

@@ -150,7 +150,11 @@ impl Cache {
         Err(self.during(operation, Error::new(ErrorKind::Connection, message)))
     }
 
-    pub(crate) async fn append(&self, operation: &'static str, records: &[Record]) -> Result<Invalidation> {
+    pub(crate) async fn append(
+        &self,
+        operation: &'static str,
+        records: &[Record],
+    ) -> Result<Invalidation> {
         let appended = self.engine().provider.invalidate(records).await;
         appended.map_err(|error| self.during(operation, error))
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::log::{Caps, Log, Record, Stamp};
-use cache_core::provider::{BoxFuture, Cursor, Found, Lease, Leased, Page, Provider, Slot};
+use cache_core::provider::{
+    BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+};
 use cache_core::testkit::{Gate, Held};
 use cache_core::{Cache, Entry, EntryId, Error, ErrorKind, MemoryProvider, Pattern, Result};
 
@@ -92,7 +94,7 @@ impl Provider for Store {
         Box::pin(async { self.up()?.set(entries).await })
     }
 
-    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Vec<bool>>> {
+    fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
         Box::pin(async { self.up()?.invalidate(records).await })
     }
 

@@ -211,7 +211,7 @@ impl Entries {
 /// What stands there is another load's lease: this one stores under the same token.
 fn joined(token: &Bytes, stamp: Stamp) -> Result<Leased> {
     let token = <[u8; 8]>::try_from(&token[..])
-        .map_err(|error| Error::new(ErrorKind::Backend, UNUSABLE).with_source(error))?;
+        .map_err(|error| Error::new(ErrorKind::Connection, UNUSABLE).with_source(error))?;
     let token = EntryId::from_u64(u64::from_be_bytes(token));
     Ok(Leased::Lease(Lease { token, stamp }))
 }
@@ -247,7 +247,7 @@ pub(super) fn millis(span: Duration) -> u64 {
 /// Others kept changing the key.
 pub(super) fn contended() -> Error {
     Error::new(
-        ErrorKind::Backend,
+        ErrorKind::Unready,
         "others changed the key each time before this operation got through",
     )
 }

@@ -16,7 +16,7 @@ pub(super) fn from_redis(error: RedisError) -> Error {
 /// A reply of another shape than the command has. The parser's error quotes the reply, which can
 /// hold values, so it goes no further.
 pub(super) fn unexpected(_: ParsingError) -> Error {
-    Error::new(ErrorKind::Backend, UNUSABLE)
+    Error::new(ErrorKind::Connection, UNUSABLE)
 }
 
 /// What the caller waited for did not come in time.
@@ -50,24 +50,37 @@ fn describe(error: &RedisError) -> (ErrorKind, &'static str) {
             ErrorKind::Configuration,
             "the connection's settings are wrong",
         ),
-        Reported::Server(_) | Reported::Extension => (ErrorKind::Backend, refusal(error.code())),
+        Reported::Server(_) | Reported::Extension => refusal(error.code()),
         _ if error.is_connection_dropped() => {
             (ErrorKind::Connection, "the connection to the server broke")
         }
-        _ => (ErrorKind::Backend, UNUSABLE),
+        _ => (ErrorKind::Connection, UNUSABLE),
     }
 }
 
 /// What the server's error codes mean to somebody who runs a cache.
-fn refusal(code: Option<&str>) -> &'static str {
+fn refusal(code: Option<&str>) -> (ErrorKind, &'static str) {
+    let unready = |message| (ErrorKind::Unready, message);
     match code {
-        Some("OOM") => "the server's memory is full (maxmemory), so it refuses to store more",
-        Some("READONLY") => "the server is a read-only replica; connect to the primary",
-        Some("LOADING") => "the server is still loading its data",
-        Some("NOAUTH") => "the server asks for a password; put it into the URL",
-        Some("NOPERM") => {
-            "the user may not run what the cache needs: EVALSHA, SCRIPT, INFO, reads, writes, streams"
+        Some("OOM") => {
+            unready("the server's memory is full (maxmemory), so it refuses to store more")
         }
-        _ => "the server refused the command",
+        Some("READONLY") => unready("the server is a read-only replica; connect to the primary"),
+        Some("LOADING") => unready("the server is still loading its data"),
+        Some("MISCONF") => unready("the server cannot save its data, so it refuses to store more"),
+        Some("BUSY") => unready("the server is busy with a script"),
+        Some("NOREPLICAS") => unready("the server has lost the replicas that it must write to"),
+        Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "UNBLOCKED") => {
+            unready("the servers are changing roles")
+        }
+        Some("NOAUTH") => (
+            ErrorKind::Backend,
+            "the server asks for a password; put it into the URL",
+        ),
+        Some("NOPERM") => (
+            ErrorKind::Backend,
+            "the user may not run what the cache needs: EVALSHA, SCRIPT, INFO, reads, writes, streams",
+        ),
+        _ => (ErrorKind::Backend, "the server refused the command"),
     }
 }

@@ -70,7 +70,7 @@ impl Link {
         Self {
             manager,
             timeout,
-            breaker: Breaker::default(),
+            breaker: Breaker::new(),
         }
     }
 

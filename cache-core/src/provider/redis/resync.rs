@@ -69,7 +69,7 @@ impl Backplane {
             }
         }
         let message = "the log moves on faster than it can be read; it is tried again";
-        Err(Error::new(ErrorKind::Backend, message))
+        Err(Error::new(ErrorKind::Unready, message))
     }
 
     /// Pages by score, not by rank: a barrier that is renewed moves, and ranks move with it. What
