@@ -43,10 +43,11 @@ impl EntryId {
     }
 }
 
-/// Who computed a value: a hash of crate, module, type, function and version.
+/// Who computed a value. That of a `#[cached]` function is a hash of its module, type, name,
+/// generic arguments and code.
 ///
 /// It is compared on every hit, so that two functions that were given the same key by mistake
-/// never see each other's values.
+/// never see each other's values, nor a new version of a function those of the old one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Owner(u64);
 

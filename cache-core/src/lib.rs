@@ -7,6 +7,7 @@ extern crate self as cache_core;
 #[doc(hidden)]
 pub mod attribute;
 mod cache;
+mod chain;
 mod clock;
 mod codec;
 mod deferred;

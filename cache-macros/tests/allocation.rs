@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cache_core::{Cache, cached};
+use cache_core::{Cache, KeyPart, cached};
 
 const HITS: usize = 100;
 
@@ -23,6 +23,18 @@ impl Repository {
 #[cached(key_prefix = "names")]
 async fn in_the_default_cache(id: u64) -> Option<Arc<str>> {
     Some(id.to_string().into())
+}
+
+#[cached(cache = cache, skip(cache))]
+async fn generic<T: KeyPart + Send + 'static>(cache: &Cache, id: T) -> u64 {
+    let _ = (cache, id);
+    1
+}
+
+#[cached(cache = cache, namespace = "names", skip(cache))]
+async fn in_a_namespace(cache: &Cache, id: u64) -> u64 {
+    let _ = cache;
+    id
 }
 
 #[test]
@@ -48,6 +60,27 @@ fn a_hit_allocates_neither_for_its_key_nor_for_its_future() {
     let allocations = allocation_counter::measure(call).count_total;
     // moka's memory reclamation allocates about once in 130 reads; a call of ours would each time.
     let calls = 2 * HITS as u64;
+    assert!(allocations < calls / 20, "{allocations} in {calls} calls");
+}
+
+#[test]
+fn a_hit_of_any_generic_instance_and_in_any_namespace_allocates_nothing() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let cache = Cache::memory();
+    let call = || {
+        runtime.block_on(async {
+            for _ in 0..HITS {
+                generic(&cache, 1_u8).await;
+                generic(&cache, 2_u16).await;
+                in_a_namespace(&cache, 3).await;
+            }
+        });
+    };
+    call();
+    let allocations = allocation_counter::measure(call).count_total;
+    let calls = 3 * HITS as u64;
     assert!(allocations < calls / 20, "{allocations} in {calls} calls");
 }
 

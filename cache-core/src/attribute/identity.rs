@@ -1,8 +1,6 @@
 //! Which function a call is of: how its keys begin, and who owns its entries.
 
-use std::borrow::Cow;
-use std::sync::OnceLock;
-
+use crate::chain::Chain;
 use crate::entry::Owner;
 
 /// An annotated function, as it describes itself at each call.
@@ -15,6 +13,8 @@ pub struct Site<'a> {
     /// The path of an item inside the function. It tells impls, nested functions and, if the
     /// item is a closure, instances of generics apart, which the macro cannot see.
     pub path: &'static str,
+    /// A hash of the function's signature and body.
+    pub code: u64,
     /// `Self`, where the function shows that there is one.
     pub self_type: Option<&'static str>,
     /// The types that tell generic instances apart in the key.
@@ -34,23 +34,40 @@ pub struct Identity {
     pub(super) head: Box<str>,
 }
 
-/// Keeps the identity of the instance that is called first; of the others it is worked out anew.
+/// Keeps the identities of a function's generic instances, each worked out at its first call.
 #[derive(Debug)]
-pub struct Memo(OnceLock<Identity>);
+pub struct Memo(Chain<Identity>);
 
 impl Memo {
     #[expect(clippy::new_without_default, reason = "only statics hold one")]
     pub const fn new() -> Self {
-        Self(OnceLock::new())
+        Self(Chain::new())
     }
 
-    pub fn of(&self, site: &Site<'_>) -> Cow<'_, Identity> {
-        let first = self.0.get_or_init(|| Identity::of(site));
-        if first.is_of(site) {
-            Cow::Borrowed(first)
-        } else {
-            Cow::Owned(Identity::of(site))
-        }
+    pub fn of(&self, site: &Site<'_>) -> &Identity {
+        let fits = |identity: &Identity| identity.is_of(site);
+        self.0.find_or_add(fits, || Identity::of(site))
+    }
+}
+
+/// The path of a function some of whose type parameters must not count: `plain`, which has none,
+/// where those that count are all known otherwise; `full`, which has all, where the function may
+/// stand in an `impl` with parameters of its own.
+pub fn path(
+    knows_self: bool,
+    module: &str,
+    plain: &'static str,
+    full: &'static str,
+) -> &'static str {
+    let inside = plain.strip_prefix(module).unwrap_or(plain);
+    let parts = inside
+        .split("::")
+        .filter(|part| !part.is_empty() && *part != "{{closure}}");
+    // The function, and the item in it whose path this is.
+    if knows_self || parts.count() == 2 {
+        plain
+    } else {
+        full
     }
 }
 
@@ -71,8 +88,9 @@ impl Identity {
 }
 
 fn owner(site: &Site<'_>) -> Owner {
-    let parts = [site.function, site.path, site.self_type.unwrap_or_default()];
-    parts
+    let code = format!("{:016x}", site.code);
+    let self_type = site.self_type.unwrap_or_default();
+    [site.function, site.path, &code, self_type]
         .iter()
         .chain(site.types)
         .fold(Owner::of(site.module), |owner, part| owner.and(part))
@@ -139,6 +157,7 @@ mod tests {
         function: "get",
         key_prefix: None,
         path: "app::users::get::{{closure}}::{{closure}}",
+        code: 1,
         self_type: None,
         types: &[],
         template: false,
@@ -210,6 +229,7 @@ mod tests {
                 path: "app::users::get",
                 ..SITE
             },
+            Site { code: 2, ..SITE },
             Site {
                 self_type: Some("app::A"),
                 ..SITE
@@ -230,9 +250,22 @@ mod tests {
             types: &["u8"],
             ..SITE
         };
-        assert!(matches!(memo.of(&SITE), Cow::Borrowed(_)));
-        assert!(matches!(memo.of(&SITE), Cow::Borrowed(_)));
+        assert_eq!(memo.of(&SITE).owner, owner(&SITE));
         assert_eq!(memo.of(&other).owner, owner(&other));
         assert_ne!(memo.of(&other).owner, memo.of(&SITE).owner);
+        assert!(std::ptr::eq(memo.of(&other), memo.of(&other)));
+    }
+
+    #[test]
+    fn a_path_without_parameters_will_do_only_directly_in_a_module() {
+        let full = "with all parameters";
+        let of = |knows_self, plain| path(knows_self, "app::users", plain, full);
+        let free = "app::users::get::{{closure}}::here";
+        assert_eq!(of(false, free), free);
+        let associated = "app::users::<impl app::users::Repo<T>>::get::{{closure}}::here";
+        assert_eq!(of(false, associated), full);
+        assert_eq!(of(true, associated), associated);
+        let nested = "app::users::outer::{{closure}}::get::{{closure}}::here";
+        assert_eq!(of(false, nested), full);
     }
 }

@@ -10,7 +10,7 @@ mod outcomes;
 
 pub use call::{Call, Start, start};
 pub use handle::{Shared, handle};
-pub use identity::{Memo, Site};
+pub use identity::{Memo, Site, path};
 pub use invalidation::Invalidation;
 pub use kind::{Kind, cacheable, probe, with_none};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::namespaces::Namespaces;
 use super::{Cache, Handle, Ttl};
+use crate::chain::Chain;
 use crate::engine::{Engine, Near, Reading};
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::Scope;
@@ -140,6 +141,7 @@ impl CacheBuilder {
             namespaces,
             scope,
             default_ttl: self.default_ttl,
+            fixed: Chain::new(),
             reading: Reading {
                 near: true,
                 strict: false,

@@ -18,6 +18,7 @@ pub use options::{EntryOptions, Ttl};
 pub use scan::KeyScan;
 pub use write::Set;
 
+use crate::chain::Chain;
 use crate::engine::{Engine, Hit, Question, Reading, Turn};
 use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
@@ -68,6 +69,8 @@ struct Handle {
     counters: Arc<Counters>,
     default_ttl: Ttl,
     reading: Reading,
+    /// The namespaces that are named in the program's text.
+    fixed: Chain<(&'static str, Cache)>,
 }
 
 /// How sure a read must be that nothing was invalidated on another node.
@@ -108,6 +111,15 @@ impl Cache {
         }))
     }
 
+    /// A namespace inside this one, kept as long as this handle: for names that are written in
+    /// the program, of which there are few.
+    #[doc(hidden)]
+    pub fn fixed_namespace(&self, name: &'static str) -> &Self {
+        let fits = |(fixed, _): &(&str, Self)| *fixed == name;
+        let make = || (name, self.namespace(name));
+        &self.0.fixed.find_or_add(fits, make).1
+    }
+
     /// The same namespace with another default time to live.
     #[must_use]
     pub fn with_default_ttl(&self, ttl: impl Into<Ttl>) -> Self {
@@ -140,6 +152,7 @@ impl Cache {
             counters: Arc::clone(&self.0.counters),
             default_ttl: self.0.default_ttl,
             reading: self.0.reading,
+            fixed: Chain::new(),
         }
     }
 

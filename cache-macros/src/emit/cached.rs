@@ -81,16 +81,18 @@ fn identity(model: &Cached, function: &Function, private: &TokenStream) -> Token
         .knows_self_type()
         .then(|| quote!(#private::type_name::<Self>()));
     let self_type = optional(self_type);
-    let path = path(model, private);
+    let path = path(model, function, private);
+    let code = function.fingerprint();
     let types = types(model, private);
     let is_template = matches!(model.arguments, Arguments::Template(_));
-    quote! {&*{
+    quote! {{
         static IDENTITY: #private::Memo = #private::Memo::new();
         IDENTITY.of(&#private::Site {
             module: ::core::module_path!(),
             function: #name,
             key_prefix: #prefix,
             path: #path,
+            code: #code,
             self_type: #self_type,
             types: &[#types],
             template: #is_template,
@@ -107,16 +109,19 @@ fn optional(tokens: Option<TokenStream>) -> TokenStream {
 
 /// A closure has the generic arguments of all that is around it, a function has none. So a
 /// closure's name tells instances apart, even by the parameters of an `impl` that the macro does
-/// not see. Only where some parameters must not count, those that do are listed instead.
-fn path(model: &Cached, private: &TokenStream) -> TokenStream {
-    if model.types.some_are_skipped && model.types.constants.is_empty() {
-        quote!({
-            fn here() {}
-            #private::type_name_of_val(&here)
-        })
-    } else {
-        quote!(#private::type_name_of_val(&|| {}))
+/// not see. Only where some parameters must not count, those that do are listed instead; and then
+/// only if the function is known to stand in no `impl` whose parameters nobody lists.
+fn path(model: &Cached, function: &Function, private: &TokenStream) -> TokenStream {
+    let full = quote!(#private::type_name_of_val(&|| {}));
+    if !model.types.some_are_skipped || !model.types.constants.is_empty() {
+        return full;
     }
+    let knows_self = function.knows_self_type();
+    quote!({
+        fn here() {}
+        let plain = #private::type_name_of_val(&here);
+        #private::path(#knows_self, ::core::module_path!(), plain, #full)
+    })
 }
 
 fn types(model: &Cached, private: &TokenStream) -> TokenStream {

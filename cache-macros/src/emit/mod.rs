@@ -40,7 +40,7 @@ impl Place {
         let handle = quote_spanned!(span=> #private::handle(&(#cache)));
         match &self.namespace {
             None => handle,
-            Some(namespace) => quote!(&#handle.namespace(#namespace)),
+            Some(namespace) => quote!(#handle.fixed_namespace(#namespace)),
         }
     }
 

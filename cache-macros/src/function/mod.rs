@@ -1,13 +1,14 @@
 //! The annotated function, as far as the attributes have to understand it.
 
 mod arguments;
+mod fingerprint;
 mod result;
 
 pub(crate) use arguments::Argument;
 pub(crate) use result::Style;
 
 use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::ToTokens;
+use quote::{ToTokens, quote};
 use syn::{
     Block, Expr, GenericParam, ImplItemFn, Item, ReturnType, Signature, Stmt, TraitItemFn, Type,
 };
@@ -50,6 +51,13 @@ impl Function {
     /// Whether the function shows that it stands in an `impl` or a trait.
     pub(crate) fn knows_self_type(&self) -> bool {
         self.receiver().is_some() || mentions(&self.item.sig, "Self")
+    }
+
+    /// A number that stands for signature and body: what it computes has changed only if this has,
+    /// or what it calls.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        let (signature, body) = (&self.item.sig, &self.item.block);
+        fingerprint::of(quote!(#signature #body))
     }
 
     /// What the function says about its result's type, to point at in messages.
@@ -131,7 +139,6 @@ fn placement(attribute: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use quote::quote;
 
     fn parsed(item: TokenStream) -> Result<Function, String> {
         let mut errors = Errors::default();

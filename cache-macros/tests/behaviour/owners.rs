@@ -289,3 +289,47 @@ async fn functions_inside_functions_have_keys_of_their_own() {
     assert_eq!(outer(&shop).await, "outer, run 1");
     assert!(shop.has("behaviour::owners:outer:inner").await);
 }
+
+struct Shelf<T>(PhantomData<T>);
+
+impl<T: Default + Debug> Shelf<T> {
+    #[cached(key_prefix = "shelves", cache = shop.cache, skip(shop, database))]
+    async fn empty<D: Debug>(shop: &Shop, database: D) -> String {
+        let _ = (shop, database);
+        format!("{:?}", T::default())
+    }
+}
+
+#[tokio::test]
+async fn instances_of_an_impl_that_nothing_names_share_no_value_when_a_generic_argument_is_skipped()
+{
+    let shop = Shop::new();
+    assert_eq!(Shelf::<u8>::empty(&shop, "pool").await, "0");
+    assert_eq!(Shelf::<bool>::empty(&shop, "pool").await, "false");
+}
+
+async fn front_page(shop: &Shop, admin: bool) -> String {
+    if admin {
+        #[cached(cache = shop.cache, skip(shop))]
+        async fn inner(shop: &Shop) -> String {
+            let _ = shop;
+            "admin's page".to_owned()
+        }
+        inner(shop).await
+    } else {
+        #[cached(cache = shop.cache, skip(shop))]
+        async fn inner(shop: &Shop) -> String {
+            let _ = shop;
+            "guest's page".to_owned()
+        }
+        inner(shop).await
+    }
+}
+
+#[tokio::test]
+async fn functions_of_one_name_in_two_blocks_never_see_each_others_values() {
+    let shop = Shop::new();
+    assert_eq!(front_page(&shop, true).await, "admin's page");
+    assert_eq!(front_page(&shop, false).await, "guest's page");
+    assert_eq!(front_page(&shop, true).await, "admin's page");
+}
