@@ -20,8 +20,9 @@ thread_local! {
 
 /// Runs `work`, which takes locks and gives them back, without dropping any value meanwhile.
 pub(crate) fn section<T>(work: impl FnOnce() -> T) -> T {
-    HELD.with_borrow_mut(|held| held.depth += 1);
-    let _leaving = Leaving;
+    // A thread that is ending has no place to set anything aside.
+    let entered = HELD.try_with(|held| held.borrow_mut().depth += 1);
+    let _leaving = entered.is_ok().then_some(Leaving);
     work()
 }
 
@@ -41,7 +42,8 @@ struct Leaving;
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        let released = HELD.with_borrow_mut(|held| {
+        let released = HELD.try_with(|held| {
+            let mut held = held.borrow_mut();
             held.depth -= 1;
             if held.depth == 0 {
                 std::mem::take(&mut held.payloads)

@@ -327,3 +327,36 @@ async fn a_value_whose_drop_calls_the_cache_locks_nothing_up() {
     cache.invalidate(KEY).await.unwrap();
     assert_eq!(cache.get::<i32>("other").await.unwrap(), Some(1));
 }
+
+#[tokio::test]
+async fn a_value_whose_drop_writes_to_the_cache_can_be_evicted_by_a_read() {
+    const ENTRIES: usize = 10_000;
+    #[derive(Clone)]
+    struct Nosy(Cache, Arc<AtomicUsize>);
+    impl Drop for Nosy {
+        fn drop(&mut self) {
+            let dropped = self.1.fetch_add(1, Ordering::SeqCst);
+            if dropped > ENTRIES {
+                return;
+            }
+            let key = format!("dropped {dropped}");
+            let set = std::pin::pin!(async { self.0.set(&key, &1).await });
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(set.poll(&mut context).is_ready());
+        }
+    }
+    let provider = MemoryProvider::builder().max_bytes(1 << 20).build();
+    let cache = Cache::builder(provider).build().unwrap();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    for entry in 0..ENTRIES {
+        let value = Local(Nosy(cache.clone(), Arc::clone(&dropped)));
+        // The copy that is stored is the only one that counts.
+        let value = std::mem::ManuallyDrop::new(value);
+        cache.set(&entry.to_string(), &*value).await.unwrap();
+        for back in 0..4 {
+            let key = entry.saturating_sub(back).to_string();
+            let _ = cache.peek(&key, Owner::HANDLE);
+        }
+    }
+    assert_ne!(dropped.load(Ordering::SeqCst), 0, "some were evicted");
+}

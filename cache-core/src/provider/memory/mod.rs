@@ -235,9 +235,10 @@ impl Provider for MemoryProvider {
         let now = self.clock.now();
         let entries = self
             .store
+            .list(|key| pattern.matches(key))
             .iter()
-            .filter(|(key, entry)| pattern.matches(key) && !entry.meta().is_expired(now))
-            .map(|(key, entry)| ((**key).into(), entry.meta().clone()))
+            .filter(|(_, entry)| !entry.meta().is_expired(now))
+            .map(|(key, entry)| ((***key).into(), entry.meta().clone()))
             .collect();
         ready(Ok(Page {
             entries,

@@ -1,5 +1,8 @@
 //! Entries by key over moka, with the locks that make a write of one key one step.
 //!
+//! moka cleans up on whatever call comes along, reads included, under locks of its own; so every
+//! call into it is a section in which no value is dropped.
+//!
 //! moka stores and evicts; it loads nothing, because its own loading calls store what they loaded
 //! even if the key was invalidated meanwhile.
 
@@ -43,7 +46,7 @@ impl Store {
 
     /// What stands at `key`.
     pub(crate) fn get(&self, key: &str) -> Option<Arc<Entry>> {
-        self.entries.get(key)
+        deferred::section(|| self.entries.get(key))
     }
 
     /// Leaves a lease at `key`, unless an entry stands there that was not the observed one.
@@ -128,17 +131,18 @@ impl Store {
     pub(crate) fn clear(&self) {
         // Leases first: a fill that still finds its own is done before the entries go.
         self.leases.void_all();
-        self.entries.invalidate_all();
+        deferred::section(|| self.entries.invalidate_all());
     }
 
-    /// All entries, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Arc<Arc<str>>, Arc<Entry>)> {
-        self.entries.iter()
+    /// The entries whose keys are wanted, in no order.
+    pub(crate) fn list(&self, wanted: impl Fn(&str) -> bool) -> Vec<(Arc<Arc<str>>, Arc<Entry>)> {
+        let entries = || self.entries.iter().filter(|(key, _)| wanted(key));
+        deferred::section(|| entries().collect())
     }
 
     /// How many entries there are, and what they weigh in bytes; both a little late.
     pub(crate) fn size(&self) -> (u64, u64) {
-        (self.entries.entry_count(), self.entries.weighted_size())
+        deferred::section(|| (self.entries.entry_count(), self.entries.weighted_size()))
     }
 }
 
