@@ -1,4 +1,9 @@
 //! Caching for web services: typed values over moka and Redis, with invalidation that holds.
+//!
+//! Waiting for somebody else's load, and everything about Redis, needs a Tokio runtime whose
+//! timer is enabled (`enable_all` or `enable_time`). Outside a runtime the memory provider works;
+//! a caller that would have to wait loads the value itself. In a runtime without a timer Tokio
+//! panics where somebody would have to wait.
 
 #[cfg(test)]
 extern crate self as cache_core;

@@ -281,9 +281,11 @@ async fn a_value_that_does_not_fit_the_question_is_a_miss_and_is_replaced() {
     let cache = Cache::memory();
     cache.set(KEY, "text").await.unwrap();
     assert_eq!(cache.get::<u32>(KEY).await.unwrap(), None);
-    assert_eq!(cache.metrics().damaged, 1);
+    assert_eq!((cache.metrics().hits, cache.metrics().damaged), (0, 1));
     assert_eq!(cache.get_or_set(KEY, || ok(7_u32)).await, Ok(7));
+    assert_eq!((cache.metrics().hits, cache.metrics().damaged), (0, 2));
     assert_eq!(cache.get::<u32>(KEY).await.unwrap(), Some(7));
+    assert_eq!((cache.metrics().hits, cache.metrics().misses), (1, 2));
 }
 
 #[tokio::test]
@@ -359,4 +361,108 @@ async fn a_value_whose_drop_writes_to_the_cache_can_be_evicted_by_a_read() {
         }
     }
     assert_ne!(dropped.load(Ordering::SeqCst), 0, "some were evicted");
+}
+
+#[tokio::test]
+async fn however_many_leaders_give_up_one_load_runs_at_a_time() {
+    const CALLERS: usize = 30;
+    let cache = patient(Duration::from_secs(3_600));
+    let (gate, held) = Gate::new();
+    let (leaders, mut led) = tokio::sync::mpsc::unbounded_channel();
+    let running = Arc::new(AtomicUsize::new(0));
+    let mut callers: Vec<_> = (0..CALLERS)
+        .map(|caller| {
+            let (cache, held, leaders) = (cache.clone(), held.clone(), leaders.clone());
+            let running = Arc::clone(&running);
+            Some(tokio::spawn(async move {
+                let load = || async {
+                    let (_running, alone) = Running::begin(&running);
+                    leaders.send(caller).unwrap();
+                    held.pass().await;
+                    Ok::<_, Infallible>(alone)
+                };
+                cache.get_or_set(KEY, load).await
+            }))
+        })
+        .collect();
+    for gone in 1..=20 {
+        let leader = led.recv().await.unwrap();
+        let waiting = CALLERS - gone;
+        eventually("all others wait", || followers(&cache, KEY) == waiting).await;
+        callers[leader].take().unwrap().abort();
+    }
+    gate.open();
+    for caller in callers.into_iter().flatten() {
+        assert_eq!(caller.await.unwrap(), Ok(true));
+    }
+}
+
+/// Counts a load for as long as it runs.
+struct Running(Arc<AtomicUsize>);
+
+impl Running {
+    fn begin(running: &Arc<AtomicUsize>) -> (Self, bool) {
+        let alone = running.fetch_add(1, Ordering::SeqCst) == 0;
+        (Self(Arc::clone(running)), alone)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_asks_again_once_flight_wait_is_over() {
+    let wait = Duration::from_secs(5);
+    let cache = patient(wait);
+    let none = EntryOptions::new();
+    let Turn::Lead(leader) = cache.turn(KEY, Owner::HANDLE, &none).await else {
+        panic!("the key is cold");
+    };
+    let Turn::Follow(follower) = cache.turn(KEY, Owner::HANDLE, &none).await else {
+        panic!("it is being loaded");
+    };
+    tokio::time::advance(wait).await;
+    drop(leader);
+    assert!(matches!(follower.wait().await, Followed::Alone));
+}
+
+#[tokio::test]
+async fn a_wait_can_be_as_long_as_durations_get() {
+    let cache = patient(Duration::MAX);
+    assert_eq!(cache.get_or_set(KEY, || ok(1)).await, Ok(1));
+    cache.set(KEY, &2).ttl(Duration::MAX).await.unwrap();
+    assert_eq!(cache.get_or_set(KEY, || ok(1)).await, Ok(2));
+}
+
+#[test]
+fn outside_a_runtime_nobody_is_waited_for() {
+    let cache = Cache::memory();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let leader = cache.get_or_set(KEY, std::future::pending::<Result<i32, Infallible>>);
+    let mut leader = std::pin::pin!(leader);
+    assert!(leader.as_mut().poll(&mut context).is_pending());
+    let follower = std::pin::pin!(cache.get_or_set(KEY, || ok(2)));
+    assert_eq!(follower.poll(&mut context), std::task::Poll::Ready(Ok(2)));
+}
+
+#[tokio::test]
+async fn a_failure_from_before_an_invalidation_is_not_told_to_who_came_after_it() {
+    let cache = Cache::memory();
+    let none = EntryOptions::new();
+    let Turn::Lead(ticket) = cache.turn(KEY, Owner::HANDLE, &none).await else {
+        panic!("the key is cold");
+    };
+    let Turn::Follow(early) = cache.turn(KEY, Owner::HANDLE, &none).await else {
+        panic!("it is being loaded");
+    };
+    cache.invalidate_tag("t").await.unwrap();
+    let Turn::Follow(late) = cache.turn(KEY, Owner::HANDLE, &none).await else {
+        panic!("nothing is known of its tags yet");
+    };
+    ticket.fail(Arc::new("not found"));
+    assert!(matches!(early.wait().await, Followed::Failed(_)));
+    assert!(matches!(late.wait().await, Followed::Alone));
 }

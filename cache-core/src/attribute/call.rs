@@ -41,8 +41,7 @@ pub fn start<R, O: Outcome<R>>(
     key.literal(&identity.head);
     let written = write(&mut key);
     if written.is_ok()
-        && let Some(hit) = cache.peek(key.as_str(), identity.owner)
-        && let Ok(stored) = hit.value()
+        && let Some(stored) = cache.peek_value(key.as_str(), identity.owner)
     {
         return Start::Hit(outcome.restored(stored));
     }

@@ -110,7 +110,8 @@ impl CacheBuilder {
     }
 
     /// How long a caller waits for somebody else's load of the same key before it loads the value
-    /// itself, unshared. Default: 5 s.
+    /// itself, unshared. Default: 5 s. It is counted from the call, through every leader that
+    /// gives up.
     pub fn flight_wait(mut self, wait: Duration) -> Self {
         self.flight_wait = wait;
         self

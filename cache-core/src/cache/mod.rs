@@ -27,6 +27,7 @@ use crate::metrics::{Counters, Metrics, Miss};
 use crate::namespace::{MAX_KEY_BYTES, Scope};
 use crate::provider::Provider;
 use crate::provider::memory::MemoryProvider;
+use crate::value::Value;
 use namespaces::Namespaces;
 
 /// A cache: one namespace over one [`Provider`]. Cloning it, or opening another namespace, shares
@@ -170,14 +171,24 @@ impl Cache {
     /// Looks into memory without waiting: `None` if the value is not there, or only a remote
     /// backend could tell. Allocates nothing.
     pub fn peek(&self, key: &str, owner: Owner) -> Option<Hit> {
+        let hit = self.peek_uncounted(key, owner)?;
+        self.0.counters.hit();
+        Some(hit)
+    }
+
+    /// Like [`peek`](Self::peek), for the value; it is a hit if it can be read as a `T`.
+    pub(crate) fn peek_value<T: Value>(&self, key: &str, owner: Owner) -> Option<T> {
+        let value = self.peek_uncounted(key, owner)?.value().ok()?;
+        self.0.counters.hit();
+        Some(value)
+    }
+
+    fn peek_uncounted(&self, key: &str, owner: Owner) -> Option<Hit> {
         let key = self.full_key(key).ok()?;
         let Handle {
-            engine,
-            reading,
-            counters,
-            ..
+            engine, reading, ..
         } = &*self.0;
-        engine.peek(key.as_str(), owner, *reading, counters)
+        engine.peek(key.as_str(), owner, *reading)
     }
 
     /// The lowest layer of a read: says whether the value is there, is to be loaded by this
@@ -187,15 +198,20 @@ impl Cache {
     /// the tags, a caller that arrives after one of them was invalidated does not follow a load
     /// that began before.
     ///
-    /// Dropping the future leaves nothing behind.
+    /// Dropping the future leaves nothing behind on this node. If it was asking a remote backend
+    /// for the lease, that lease may stand there until it runs out; it keeps nobody from loading.
     pub async fn turn(&self, key: &str, owner: Owner, options: &EntryOptions) -> Turn {
-        match self.question(key, owner, options) {
+        let turn = match self.question(key, owner, options) {
             Ok(question) => self.0.engine.turn(&question).await,
             Err(error) => {
                 self.bypass(&error);
                 Turn::Alone
             }
+        };
+        if let Turn::Hit(_) = turn {
+            self.0.counters.hit();
         }
+        turn
     }
 
     /// Counts and logs that a read goes past the cache.
@@ -214,6 +230,7 @@ impl Cache {
             key: self.full_key(key)?.as_str().into(),
             owner,
             tags: options.checked_tags()?,
+            tags_are_all: false,
             deadline: self.0.engine.deadline(),
             unfit: None,
             counters: Arc::clone(&self.0.counters),

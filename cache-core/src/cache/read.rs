@@ -20,9 +20,7 @@ impl Cache {
     ///
     /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey), or what the backend answered.
     pub async fn get<T: Value>(&self, key: &str) -> Result<Option<T>> {
-        if let Some(hit) = self.peek(key, Owner::HANDLE)
-            && let Ok(value) = hit.value()
-        {
+        if let Some(value) = self.peek_value(key, Owner::HANDLE) {
             return Ok(Some(value));
         }
         let values = self.get_many(&[key]).await?;

@@ -22,6 +22,8 @@ pub(super) struct Flight {
     owner: Owner,
     /// The tags that the value will have, as far as they are known before it is loaded.
     tags: Tags,
+    /// Whether it will have no others.
+    tags_are_all: bool,
     /// Before the load began.
     began: Moment,
     state: watch::Sender<State>,
@@ -56,6 +58,11 @@ impl Flight {
 
     pub(super) fn began(&self) -> Moment {
         self.began
+    }
+
+    /// Whether all that could have hidden the load from a caller was known when the caller came.
+    pub(super) fn tags_are_all(&self) -> bool {
+        self.tags_are_all
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<State> {
@@ -113,6 +120,7 @@ impl Flights {
             key: Arc::clone(key),
             owner: question.owner,
             tags: Arc::clone(&question.tags),
+            tags_are_all: question.tags_are_all,
             began: log.moment(),
             state: watch::Sender::new(State::Loading),
         });

@@ -34,6 +34,8 @@ use near::Promotion;
 
 /// How often a lease is asked for again when entries that may not be shown keep appearing.
 const LEASE_ATTEMPTS: usize = 3;
+/// Longer than any load, and no longer than clocks can count.
+const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);
 
 /// One provider with the flights over it; every handle on it shares the engine.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub(crate) struct Question {
     pub(crate) owner: Owner,
     /// The tags that the value will have, as far as they are known before it is loaded.
     pub(crate) tags: Tags,
+    /// Whether it will have no others.
+    pub(crate) tags_are_all: bool,
     /// Until when the caller waits for somebody else's load.
     pub(crate) deadline: Instant,
     /// An entry that was returned before and could not be read as the caller's type.
@@ -124,17 +128,16 @@ impl Engine {
 
     /// When a caller that arrives now stops waiting for others.
     pub(crate) fn deadline(&self) -> Instant {
-        Instant::now() + self.flight_wait
+        let now = Instant::now();
+        let wait = |wait| now.checked_add(wait);
+        wait(self.flight_wait)
+            .or_else(|| wait(FOREVER))
+            .unwrap_or(now)
     }
 
-    /// Looks into memory without waiting; `None` if that cannot tell, or tells of no value.
-    pub(crate) fn peek(
-        &self,
-        key: &str,
-        owner: Owner,
-        reading: Reading,
-        counters: &Counters,
-    ) -> Option<Hit> {
+    /// Looks into memory without waiting; `None` if that cannot tell, or tells of no value. Whoever
+    /// can use the hit counts it.
+    pub(crate) fn peek(&self, key: &str, owner: Owner, reading: Reading) -> Option<Hit> {
         if reading.strict {
             return None;
         }
@@ -147,7 +150,6 @@ impl Engine {
             _ => return None,
         };
         self.judge(key, &entry, owner, now, publication).ok()?;
-        counters.hit();
         Some(Hit::new(entry, now))
     }
 
@@ -178,6 +180,7 @@ impl Engine {
     }
 
     /// What to do about a key: show what is there, load it, wait for who loads it, or go alone.
+    /// A miss is counted here, a hit by whoever can use it.
     pub(crate) async fn turn(self: &Arc<Self>, question: &Question) -> Turn {
         let counters = &question.counters;
         if waits::is_loading(&self.flights, &question.key) {
@@ -189,10 +192,7 @@ impl Engine {
             Look::Bypass
         });
         let (why, observed) = match looked {
-            Look::Hit(hit) => {
-                counters.hit();
-                return Turn::Hit(hit);
-            }
+            Look::Hit(hit) => return Turn::Hit(hit),
             Look::Miss { why, observed } => (why, Some(observed)),
             Look::Bypass => (Miss::Bypassed, None),
         };
@@ -366,7 +366,6 @@ impl Engine {
                 Ok(Reserved::Lease(lease)) => ticket.hold(lease),
                 Ok(Reserved::Nothing) => {}
                 Ok(Reserved::Found(hit)) => {
-                    counters.hit();
                     ticket.land_found(&hit);
                     return Turn::Hit(hit);
                 }

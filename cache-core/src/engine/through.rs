@@ -5,10 +5,11 @@ use std::future::Future;
 use super::{Followed, Question, Ticket, Turn};
 use crate::cache::{Cache, EntryOptions};
 use crate::entry::Owner;
+use crate::metrics::Miss;
 use crate::value::{AnyValue, Value};
 
-/// How often a caller asks again after a leader gave up, before it goes alone.
-const ATTEMPTS: usize = 8;
+/// How many values that cannot be read as the caller's type it looks at, before it goes alone.
+const MAX_UNFIT: usize = 8;
 
 /// How the result of a load maps to what is stored of it.
 pub trait Outcome<R> {
@@ -55,14 +56,19 @@ impl Cache {
         F: FnOnce() -> Fut,
         Fut: Future<Output = R>,
     {
-        if let Some(hit) = self.peek(key, owner)
-            && let Ok(stored) = hit.value()
-        {
+        if let Some(stored) = self.peek_value(key, owner) {
             return outcome.restored(stored);
         }
         let options = options();
         let asked = match self.question(key, owner, &options) {
-            Ok(question) => self.ask(question, &outcome).await,
+            Ok(question) => {
+                let tags_are_all = true;
+                let question = Question {
+                    tags_are_all,
+                    ..question
+                };
+                self.ask(question, &outcome).await
+            }
             Err(error) => {
                 self.bypass(&error);
                 Asked::Alone
@@ -80,12 +86,13 @@ impl Cache {
     }
 
     async fn ask<R, O: Outcome<R>>(&self, mut question: Question, outcome: &O) -> Asked<R> {
-        for _ in 0..ATTEMPTS {
+        let mut unfit = 0;
+        while unfit < MAX_UNFIT {
             let hit = match self.engine().turn(&question).await {
                 Turn::Hit(hit) => hit,
                 Turn::Lead(ticket) => return Asked::Load(ticket),
                 Turn::Alone => return Asked::Alone,
-                Turn::Follow(follower) => match follower.wait().await {
+                Turn::Follow(follower) => match follower.followed().await {
                     Followed::Value(hit) => hit,
                     Followed::Failed(shared) => {
                         return outcome
@@ -97,10 +104,17 @@ impl Cache {
                 },
             };
             match hit.value() {
-                Ok(stored) => return Asked::Answer(outcome.restored(stored)),
-                Err(_) => question.unfit = Some(hit.id()),
+                Ok(stored) => {
+                    self.counters().hit();
+                    return Asked::Answer(outcome.restored(stored));
+                }
+                Err(_) => {
+                    question.unfit = Some(hit.id());
+                    unfit += 1;
+                }
             }
         }
+        self.counters().miss(Miss::Damaged);
         Asked::Alone
     }
 }

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::flight::{Flight, State};
@@ -317,7 +318,20 @@ impl Follower {
     }
 
     /// Waits for the value, at most as long as the cache's `flight_wait`.
+    ///
+    /// Waiting needs a Tokio runtime whose timer is enabled. Where there is no runtime, nobody is
+    /// waited for.
     pub async fn wait(self) -> Followed {
+        let counters = Arc::clone(&self.counters);
+        let followed = self.followed().await;
+        if let Followed::Value(_) = followed {
+            counters.hit();
+        }
+        followed
+    }
+
+    /// Like [`wait`](Self::wait); a value is counted by whoever can use it.
+    pub(crate) async fn followed(self) -> Followed {
         self.wait_for(|state| !matches!(state, State::Loading | State::Progress(..)))
             .await
     }
@@ -325,22 +339,27 @@ impl Follower {
     /// Waits until there is something to be had, be it before the value, at most as long as the
     /// cache's `flight_wait`.
     pub async fn wait_progress(self) -> Followed {
-        self.wait_for(|state| !matches!(state, State::Loading))
-            .await
+        let counters = Arc::clone(&self.counters);
+        let followed = self.wait_for(|state| !matches!(state, State::Loading));
+        let followed = followed.await;
+        if let Followed::Value(_) | Followed::Progress(_) = followed {
+            counters.hit();
+        }
+        followed
     }
 
     async fn wait_for(self, enough: impl Fn(&State) -> bool) -> Followed {
         let followed = self.outcome(enough).await;
-        match followed {
-            Followed::Value(_) | Followed::Progress(_) => self.counters.hit(),
-            Followed::Failed(_) | Followed::Alone => self.counters.miss(self.why),
-            // Counted when the caller has asked again.
-            Followed::Again => {}
+        if let Followed::Failed(_) | Followed::Alone = followed {
+            self.counters.miss(self.why);
         }
         followed
     }
 
     async fn outcome(&self, enough: impl Fn(&State) -> bool) -> Followed {
+        if runtime::Handle::try_current().is_err() {
+            return Followed::Alone;
+        }
         let Some(_wait) = Wait::begin(&self.flight) else {
             return Followed::Alone;
         };
@@ -356,12 +375,20 @@ impl Follower {
                 Followed::Value(Hit::new(entry, self.engine.clock.now()))
             }
             State::Progress(progress, tags) if self.may_see(&tags) => Followed::Progress(progress),
-            State::Failed(error) => Followed::Failed(error),
-            State::Unshared => Followed::Alone,
+            State::Failed(error) if self.may_see_failure() => Followed::Failed(error),
+            State::Failed(_) | State::Unshared => Followed::Alone,
+            // With each leader that gives up the wait goes on, but not for ever.
+            _ if Instant::now() >= self.deadline => Followed::Alone,
             State::Value(_) | State::Progress(..) | State::Abandoned | State::Loading => {
                 Followed::Again
             }
         }
+    }
+
+    /// Whether nothing was recorded between the load's beginning and this caller's arrival that
+    /// could be about a result which carries no tags by itself.
+    fn may_see_failure(&self) -> bool {
+        self.flight.tags_are_all() || self.arrived == self.flight.began()
     }
 
     /// Whether nothing that was recorded between the load's beginning and this caller's arrival
