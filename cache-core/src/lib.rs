@@ -54,6 +54,6 @@ pub use provider::Provider;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 #[cfg(feature = "redis")]
 pub use provider::redis::{RedisProvider, RedisProviderBuilder};
-pub use value::{AnyValue, Local, Value};
+pub use value::{AnyValue, Local, Value, Weighed};
 #[doc(hidden)]
 pub use value::{Shape, downcast};

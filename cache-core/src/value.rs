@@ -39,12 +39,15 @@ where
         name: type_name::<T>,
         encode: |value| codec::json::encode(downcast::<T>(value)?),
         decode: |bytes| Ok(Arc::new(codec::json::decode::<T>(bytes)?)),
-        weigh: |value| downcast::<T>(value).map_or(0, codec::json::encoded_len),
+        weigh: |value| downcast::<T>(value).map_or(0, codec::weigh),
     };
 }
 
 /// A value that stays in the memory of this process: it needs no serde, and storing it in a
 /// remote tier is an error of kind [`ErrorKind::Encode`].
+///
+/// Against a bound in bytes it counts as large as its type. Where it points to more, say how much
+/// with [`weighing`](Self::weighing).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Local<T>(pub T);
 
@@ -56,14 +59,64 @@ impl<T> Deref for Local<T> {
     }
 }
 
+impl<T> Local<T> {
+    /// A value that counts as `bytes` large.
+    ///
+    /// ```
+    /// # use cache_core::{Cache, Local};
+    /// # use std::sync::Arc;
+    /// # async fn example() -> Result<(), cache_core::Error> {
+    /// # let cache = Cache::memory();
+    /// let pixels = Arc::new([0_u8; 4_096]);
+    /// cache.set("image", &Local::weighing(pixels, 4_096)).await?;
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+    /// ```
+    pub const fn weighing(value: T, bytes: usize) -> Weighed<T> {
+        Weighed { value, bytes }
+    }
+}
+
 impl<T: Clone + Send + Sync + 'static> Value for Local<T> {
     const SHAPE: Shape = Shape {
+        weigh: |_| size_of::<T>(),
+        ..in_memory::<T>()
+    };
+}
+
+/// A [`Local`] that says how many bytes it takes, by [`Local::weighing`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Weighed<T> {
+    /// The value.
+    pub value: T,
+    bytes: usize,
+}
+
+impl<T> Deref for Weighed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Value for Weighed<T> {
+    const SHAPE: Shape = Shape {
+        weigh: |value| downcast::<Self>(value).map_or(0, |weighed| weighed.bytes),
+        ..in_memory::<T>()
+    };
+}
+
+/// How a value of this type is handled that has no bytes.
+const fn in_memory<T>() -> Shape {
+    Shape {
         codec: CodecId::JSON,
         name: type_name::<T>,
         encode: |_| Err(stays_in_memory::<T>("written to a remote tier")),
         decode: |_| Err(stays_in_memory::<T>("read from stored bytes")),
-        weigh: |_| size_of::<T>(),
-    };
+        weigh: |_| 0,
+    }
 }
 
 /// The functions that stand in for a value's type once the type is forgotten.

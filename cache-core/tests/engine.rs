@@ -466,3 +466,24 @@ async fn a_failure_from_before_an_invalidation_is_not_told_to_who_came_after_it(
     assert!(matches!(early.wait().await, Followed::Failed(_)));
     assert!(matches!(late.wait().await, Followed::Alone));
 }
+
+#[tokio::test]
+async fn memory_stays_within_its_bound_whatever_json_thinks_of_the_values() {
+    let provider = MemoryProvider::builder().max_bytes(1 << 20).build();
+    let cache = Cache::builder(provider).build().unwrap();
+    let value = || Arc::new(vec![0_u8; 1 << 18]);
+    for entry in 0..300_u32 {
+        // JSON has texts for keys alone.
+        let map = std::collections::HashMap::from([((entry, entry), value().to_vec())]);
+        cache.set(&format!("map {entry}"), &map).await.unwrap();
+        let local = Local::weighing(value(), 1 << 18);
+        cache.set(&format!("local {entry}"), &local).await.unwrap();
+    }
+    let mut kept = 0;
+    let mut keys = cache.scan_keys("*", 1_000).unwrap();
+    while let Some(page) = keys.next_page().await.unwrap() {
+        kept += page.len();
+    }
+    // moka evicts a little later than it stores.
+    assert!(kept <= 150, "{kept} entries of a quarter of the bound each");
+}

@@ -1,7 +1,6 @@
 //! The JSON codec (RFC 8259).
 
 use std::any::type_name;
-use std::io;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -21,26 +20,4 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
         let message = format!("the stored JSON is not a {}", type_name::<T>());
         Error::new(ErrorKind::Decode, message).with_source(error)
     })
-}
-
-/// The length of the value as JSON, counted without building it; zero if it has no JSON form.
-pub(crate) fn encoded_len<T: Serialize>(value: &T) -> usize {
-    let mut counter = Counter(0);
-    match serde_json::to_writer(&mut counter, value) {
-        Ok(()) => counter.0,
-        Err(_) => 0,
-    }
-}
-
-struct Counter(usize);
-
-impl io::Write for Counter {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.0 += buffer.len();
-        Ok(buffer.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

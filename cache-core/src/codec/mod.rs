@@ -1,8 +1,11 @@
 //! Values as bytes: which form a stored payload has, and the codecs that read and write it.
 
 pub(crate) mod json;
+mod weigh;
 
 use std::fmt;
+
+pub(crate) use weigh::weigh;
 
 /// The form of a stored payload, as one byte of the stored header.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -22,8 +22,10 @@ const NAME: &str = "memory";
 /// Keeps entries in the memory of this process: typed values, nothing serialized on a hit.
 ///
 /// Memory is bounded by the weight of keys and values, 256 MiB unless set otherwise. A value's
-/// weight is about the length of its JSON form, counted when it is stored. moka's TinyLFU policy
-/// chooses what is evicted; a value that is heavier than the bound is not kept at all.
+/// weight is its size and that of the texts, sequences and maps in it, as serde shows them, counted
+/// when it is stored; of a [`Local`](crate::Local) it is the size of its type, or what it
+/// [says](crate::Local::weighing). moka's TinyLFU policy chooses what is evicted, a little after a
+/// write; a value that is heavier than the bound is not kept at all.
 ///
 /// All operations on one key are atomic, and no future of this provider ever waits.
 ///
