@@ -352,6 +352,14 @@ fn a_set_without_an_order_is_refused_wherever_it_stands() {
     struct Search {
         tags: HashSet<u32>,
     }
+    #[derive(Serialize)]
+    #[serde(transparent)]
+    struct Transparent(HashSet<u32>);
+    #[derive(Serialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Set(HashSet<u32>),
+    }
     let tags = HashSet::from([1, 2]);
     let search = Search { tags: tags.clone() };
     for refused in [
@@ -359,6 +367,9 @@ fn a_set_without_an_order_is_refused_wherever_it_stands() {
         try_part(&&Arc::new(tags.clone())),
         try_part(&Some(vec![&tags])),
         try_part(&search),
+        try_part(&Transparent(tags.clone())),
+        try_part(&Untagged::Set(tags.clone())),
+        try_part(&std::sync::Mutex::new(tags.clone())),
         try_part(&BinaryHeap::from([1, 2])),
     ] {
         assert_eq!(refused.unwrap_err().kind(), ErrorKind::InvalidKey);

@@ -31,8 +31,9 @@
 //! 5. A part of more than 96 bytes is cut to its first 31 and followed by `~` and the SHA-256
 //!    of the whole part, so patterns still match how it begins.
 //! 6. A `HashSet` is refused, because equal sets serialize in different orders: use a
-//!    `BTreeSet`. It is recognized by its type's name, in fields and elements too, but not inside
-//!    a `Serialize` or `serialize_with` that was written by hand.
+//!    `BTreeSet`. It is recognized by its type's name wherever its own `Serialize` is called, inside
+//!    wrappers, fields and elements too; but not where a `Serialize` or `serialize_with` that was
+//!    written by hand walks over its elements itself.
 //!
 //! In tags, which need not tell everything apart, values read as people write them:
 //! [`KeyWriter::for_tag`].

@@ -12,6 +12,12 @@ impl Refusal {
     pub(super) fn new(reason: &str) -> Self {
         Self(reason.into())
     }
+
+    pub(super) fn unordered() -> Self {
+        Self::new(
+            "equal values of it serialize in different orders; use a `BTreeSet` or a sorted `Vec`",
+        )
+    }
 }
 
 impl Display for Refusal {

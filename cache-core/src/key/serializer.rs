@@ -3,7 +3,7 @@
 use std::any::type_name;
 use std::fmt::{Display, Write};
 
-use serde::ser::{self, Serialize, Serializer};
+use serde::ser::{self, Serialize, SerializeSeq, Serializer};
 
 use super::buffer::KeyBuffer;
 use super::elements::Elements;
@@ -132,6 +132,22 @@ impl<'b> Serializer for PartSerializer<'b> {
         self.serialize_str(text.as_str())
     }
 
+    /// What sets call, whatever wrapper has handed the serializer on to them.
+    fn collect_seq<I>(self, iter: I) -> Result<(), Refusal>
+    where
+        I: IntoIterator,
+        I::Item: Serialize,
+    {
+        if is_unordered(type_name::<I>()) {
+            return Err(Refusal::unordered());
+        }
+        let mut elements = self.serialize_seq(None)?;
+        for element in iter {
+            elements.serialize_element(&element)?;
+        }
+        elements.end()
+    }
+
     fn serialize_bytes(self, value: &[u8]) -> Result<(), Refusal> {
         self.buffer.push_str("bytes<");
         self.buffer.push_hex(value);
@@ -197,9 +213,7 @@ impl<'b> Serializer for PartSerializer<'b> {
 
     fn serialize_seq(self, _len: Option<usize>) -> Result<Elements<'b>, Refusal> {
         if is_unordered(self.type_name) {
-            return Err(Refusal::new(
-                "equal values of it serialize in different orders; use a `BTreeSet` or a sorted `Vec`",
-            ));
+            return Err(Refusal::unordered());
         }
         Ok(self.elements("<", ">"))
     }
