@@ -2,7 +2,7 @@
 //!
 //! Neither prefix nor namespace contains a `:` in its stored form, so two namespaces never meet
 //! in one key: the levels of a nested namespace are joined by `/`, and every other unusual byte
-//! is percent-encoded.
+//! is percent-encoded. A level without a name is a lone `%`: it is inside what it is in, not that.
 
 use std::fmt::Write;
 
@@ -38,12 +38,23 @@ impl Scope {
 }
 
 fn encode(name: &str, scope: &mut String) {
-    for byte in name.bytes() {
+    for (depth, level) in name.split(':').enumerate() {
+        if depth > 0 {
+            scope.push('/');
+        }
+        encode_level(level, scope);
+    }
+}
+
+fn encode_level(level: &str, scope: &mut String) {
+    if level.is_empty() {
+        scope.push('%');
+    }
+    for byte in level.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b'@' => {
                 scope.push(byte.into());
             }
-            b':' => scope.push('/'),
             _ => write!(scope, "%{byte:02X}").expect("a String takes all that is written"),
         }
     }
@@ -75,6 +86,21 @@ mod tests {
         assert_eq!(root.nested("tenant").nested("123"), tenant);
         assert_ne!(root.nested("tenant/123"), tenant);
         assert_ne!(root.nested("a%2F"), root.nested("a/"));
+    }
+
+    #[test]
+    fn a_level_without_a_name_is_a_level() {
+        let root = Scope::root("app");
+        let names = ["", ":", "a", "a:", ":a", "a::a", "a:a", "%", "a/"];
+        let scopes = names.map(|name| root.nested(name));
+        for (index, scope) in scopes.iter().enumerate() {
+            assert_ne!(*scope, root);
+            assert!(!scopes[..index].contains(scope), "{scope:?}");
+        }
+        assert_eq!(root.nested("a").nested(""), root.nested("a:"));
+        let key = format!("{}:k", root.nested(":a").as_str());
+        let around: Vec<_> = super::scopes(&key).collect();
+        assert_eq!(around, ["app:%/a", "app:%", "app:"]);
     }
 
     #[test]

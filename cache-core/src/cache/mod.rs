@@ -15,6 +15,8 @@ use std::sync::Arc;
 pub use builder::{CacheBuilder, MemoryTier};
 pub(crate) use options::Terms;
 pub use options::{EntryOptions, Ttl};
+#[cfg(feature = "testkit")]
+pub(crate) use read::KeepOk;
 pub use scan::KeyScan;
 pub use write::Set;
 
@@ -101,7 +103,8 @@ impl Cache {
     }
 
     /// Opens a namespace inside this one. `:` separates levels: `tenant:123` is the namespace
-    /// `123` inside `tenant`. Keys of different namespaces never meet, whatever they contain.
+    /// `123` inside `tenant`. Keys of different namespaces never meet, whatever they contain, and no
+    /// name, not even the empty one, is the namespace that it is opened in.
     #[must_use]
     pub fn namespace(&self, name: &str) -> Self {
         let scope = self.0.scope.nested(name);
