@@ -1,7 +1,5 @@
 //! Patterns with placeholders: what is one whole key, and what matches several.
 
-use std::str::Chars;
-
 use crate::template::{Part, Template};
 
 /// What a pattern turned out to be.
@@ -33,34 +31,39 @@ pub(super) fn classify(template: Template) -> Result<Glob, &'static str> {
 /// Whether text has a special character that is not escaped.
 fn scan(text: &str) -> Result<bool, &'static str> {
     let mut special = false;
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '*' | '?' => special = true,
-            '[' => {
+    let mut rest = text.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        rest = match first {
+            b'*' | b'?' | b'[' => {
                 special = true;
-                end_of_class(&mut characters)?;
+                if first == b'[' {
+                    behind_class(after)?
+                } else {
+                    after
+                }
             }
-            '\\' => {
-                characters.next().ok_or(
-                    r"`\` takes the next character literally, and there is none; write `\\`",
-                )?;
-            }
-            _ => {}
+            b'\\' => after
+                .get(1..)
+                .ok_or(r"`\` takes the next character literally, and there is none; write `\\`")?,
+            _ => after,
         }
     }
     Ok(special)
 }
 
-fn end_of_class(characters: &mut Chars<'_>) -> Result<(), &'static str> {
-    while let Some(character) = characters.next() {
-        match character {
-            ']' => return Ok(()),
-            '\\' => drop(characters.next()),
-            _ => {}
-        }
+/// What stands behind a class, by the rule of `cache_core::Pattern`.
+fn behind_class(class: &[u8]) -> Result<&[u8], &'static str> {
+    let mut rest = class.strip_prefix(b"^").unwrap_or(class);
+    loop {
+        rest = match rest {
+            [b']', behind @ ..] => return Ok(behind),
+            // The upper end of a range is taken as it stands, even when it is `]`.
+            [b'\\', _, more @ ..] | [_, b'-', _, more @ ..] | [_, more @ ..] => more,
+            [] => {
+                return Err(r"the pattern has a `[` without `]`; write `\[` for the character");
+            }
+        };
     }
-    Err(r"the pattern has a `[` without `]`; write `\[` for the character")
 }
 
 fn unescape(part: Part) -> Part {
@@ -96,6 +99,18 @@ mod tests {
         assert!(scan("a[b").unwrap_err().contains("without `]`"));
         assert!(scan(r"a\").unwrap_err().contains("there is none"));
         assert!(scan(r"[\]").is_err());
+    }
+
+    #[test]
+    fn what_compiles_is_what_runs() {
+        for text in [
+            "a", "a*", "[a]", "[a-c]", "[a-]", "[a-]]", "[-a]", "[^]", "[^a", "[]", "[", "[]]",
+            "]", r"[\]]", r"[\]", r"[a-\]", r"[\a-]", r"[\a-]]", r"\", r"\\", r"\[", r"a[\",
+            "[é-]", "[é-]]", "[^-]", "[^a-]", "[a-b-]", "[--]", "[---]",
+        ] {
+            let runs = cache_core::Pattern::new(text).is_ok();
+            assert_eq!(scan(text).is_ok(), runs, "{text}");
+        }
     }
 
     #[test]
