@@ -198,10 +198,12 @@ impl Payload {
     pub(crate) fn as_number(&self) -> Result<i64> {
         match self {
             Self::Counter(number) => Ok(*number),
-            other => {
-                let (bytes, _) = other.to_bytes()?;
-                codec::json::decode(&bytes).map_err(|_| not_a_number())
-            }
+            other => match other.to_bytes() {
+                Ok((bytes, CodecId::JSON)) => {
+                    codec::json::decode(&bytes).map_err(|_| not_a_number())
+                }
+                _ => Err(not_a_number()),
+            },
         }
     }
 
@@ -219,6 +221,15 @@ pub(crate) fn not_a_number() -> Error {
     Error::new(
         ErrorKind::WrongType,
         "the stored value is not an integer in the range of i64, and was left alone",
+    )
+}
+
+/// What an increment of another owner's value answers.
+pub(crate) fn not_yours() -> Error {
+    Error::new(
+        ErrorKind::WrongType,
+        "what is stored is a function's result, or a response, and was left alone; \
+         a counter needs a key of its own",
     )
 }
 
@@ -372,6 +383,23 @@ mod tests {
         let payload = Payload::typed(Local("secret"));
         assert_eq!(*payload.value::<Local<&str>>().unwrap(), "secret");
         assert_eq!(payload.to_bytes().unwrap_err().kind(), ErrorKind::Encode);
+    }
+
+    #[test]
+    fn what_is_no_json_number_is_no_number() {
+        let digits = Payload::Bytes {
+            bytes: Bytes::from_static(b"42"),
+            codec: CodecId::RAW,
+        };
+        for payload in [
+            digits,
+            Payload::typed(Local(42)),
+            Payload::typed("42".to_owned()),
+        ] {
+            let error = payload.as_number().unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::WrongType);
+        }
+        assert_eq!(Payload::typed(42_u8).as_number().unwrap(), 42);
     }
 
     #[test]

@@ -24,7 +24,8 @@ impl Cache {
         self.record("invalidate", record).await
     }
 
-    /// Makes the value at `key` go, and says whether there was one that could be shown.
+    /// Makes the value at `key` go, whosever it is, and says whether there was one that could be
+    /// shown.
     ///
     /// # Errors
     ///

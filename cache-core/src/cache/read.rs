@@ -55,7 +55,11 @@ impl Cache {
         value.ok()
     }
 
-    /// Whether there is a value at `key` that may be shown. Reads no value.
+    /// Whether there is a value at `key` that may be shown to whoever stored it. Reads no value.
+    ///
+    /// This looks at the key alone, as [`get_ttl`](Self::get_ttl), [`expire`](Self::expire) and
+    /// [`delete`](Self::delete) do, so that the results of functions can be looked after, too.
+    /// [`get`](Self::get) finds only what was stored through a handle.
     ///
     /// # Errors
     ///
@@ -64,7 +68,8 @@ impl Cache {
         Ok(self.found("exists", key).await?.is_some())
     }
 
-    /// The time to live that is left to the value at `key`; `None` if there is no such value.
+    /// The time to live that is left to the value at `key`; `None` if there is no such value. Whose
+    /// value it is does not matter.
     ///
     /// # Errors
     ///
@@ -150,7 +155,7 @@ impl Cache {
 }
 
 /// Keeps what is `Ok`.
-struct KeepOk;
+pub(crate) struct KeepOk;
 
 impl<T: Value, E> Outcome<Result<T, E>> for KeepOk {
     type Stored = T;

@@ -113,8 +113,8 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not an integer,
-    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if the sum is no `i64`; both leave the
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) if the value is not an integer, or is a
+    /// function's or a response's, [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) if the sum is no `i64`; both leave the
     /// value alone. Otherwise like [`set`](Self::set).
     pub async fn increment(&self, key: &str, amount: i64) -> Result<i64> {
         self.increment_with(key, amount, EntryOptions::new()).await
@@ -140,7 +140,7 @@ impl Cache {
     }
 
     /// Gives the value at `key` a new time to live from now on; false if there is no such value.
-    /// A time to live of zero removes it.
+    /// A time to live of zero removes it. Whose value it is does not matter.
     ///
     /// # Errors
     ///

@@ -25,9 +25,11 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// be shown is judged by its caller, against [`log`](Self::log) and the clock, with the two
 /// exceptions said below. What it must guarantee is atomicity:
 ///
-/// - [`fill`](Self::fill) stores only if the lease that it is given still stands; a `set`,
-///   `invalidate` of the key, or eviction since the lease was taken voids it. That is
-///   load-linked/store-conditional: it keeps a slow load from bringing back what was invalidated.
+/// - [`fill`](Self::fill) stores only if the lease that it is given still stands. A `set` or an
+///   `invalidate` of the key since the lease was taken voids it, and so does whatever makes the
+///   provider forget it, such as a backend that evicts or restarts: a lease that cannot be found
+///   does not stand. That is load-linked/store-conditional: it keeps a slow load from bringing back
+///   what was invalidated.
 /// - [`invalidate`](Self::invalidate) has removed the entry and voided the lease *before* the
 ///   record takes effect in the log, and the record has taken effect before it returns.
 /// - [`increment`](Self::increment) and [`expire`](Self::expire) act on visible, unexpired
@@ -67,7 +69,12 @@ pub trait Provider: Debug + Send + Sync + 'static {
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>>;
 
     /// Reserves a key for a load: leaves a lease if nothing stands there, or if what was
-    /// `observed` (and judged unfit) still stands there. Joins a lease that stands there already.
+    /// `observed` (and judged unfit) still stands there.
+    ///
+    /// A lease of another load can stand there already. It may be replaced, so that only the last
+    /// of the loads can store its result; or joined, so that the first that is done stores, and all
+    /// hold one token. One whose load began before something that hides this key since must not be
+    /// joined.
     fn lease<'a>(
         &'a self,
         key: &'a str,
@@ -111,8 +118,9 @@ pub trait Provider: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType) and
-    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) leave the value alone.
+    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType), also for a visible entry that has
+    /// another owner than `fresh`, and [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) leave
+    /// the value alone.
     fn increment<'a>(
         &'a self,
         key: &'a str,

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Nodes, delivered};
-use crate::cache::{Cache, EntryOptions, Ttl};
+use crate::cache::{Cache, EntryOptions, KeepOk, Ttl};
+use crate::entry::Owner;
 use crate::error::ErrorKind;
 
 /// Long enough for a real server to answer in between, short enough to be waited for.
@@ -265,6 +266,22 @@ checks! {
         assert_eq!(text(cache, "k").await.as_deref(), Some("text"));
         assert_eq!(cache.get::<u64>("big").await.unwrap(), Some(u64::MAX));
         assert_eq!(cache.get::<f64>("float").await.unwrap(), Some(1.5));
+    }
+
+    /// A number that a function computed is not a counter of the handle's.
+    async fn another_owners_number_is_not_incremented(nodes, cache) {
+        let function = Owner::of("a function");
+        let load = || async { Ok::<_, Infallible>(41_i64) };
+        let options = EntryOptions::new;
+        let computed = cache.through("n", function, options, KeepOk, load).await;
+        assert_eq!(computed, Ok(41));
+        let error = cache.increment("n", 1).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::WrongType);
+        let load = || async { Ok::<_, Infallible>(0) };
+        let computed = cache.through("n", function, options, KeepOk, load).await;
+        assert_eq!(computed, Ok(41), "it was left alone");
+        assert!(cache.delete("n").await.unwrap());
+        assert_eq!(cache.increment("n", 1).await.unwrap(), 1);
     }
 
     /// The time to live begins when the counter does.

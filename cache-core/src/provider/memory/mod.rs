@@ -12,7 +12,7 @@ pub(crate) use store::Store;
 
 use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot};
 use crate::clock::Clock;
-use crate::entry::{Entry, EntryId, Meta, Payload};
+use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
@@ -84,6 +84,7 @@ impl MemoryProvider {
                 .as_deref()
                 .filter(|entry| self.is_live(key, entry.meta()));
             let (number, next) = match live {
+                Some(entry) if entry.meta().owner != fresh.meta().owner => return Err(not_yours()),
                 None => (amount, fresh.with_payload(Payload::Counter(amount))),
                 Some(entry) => {
                     let number = entry.payload().as_number()?.checked_add(amount);

@@ -8,7 +8,7 @@ use super::link::Call;
 use super::reply::incarnation_text;
 use super::script::{EXPIRE, INCREMENT};
 use super::stored::{self, incarnation_bytes};
-use crate::entry::{Entry, EntryId, not_a_number};
+use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Record;
 
@@ -46,6 +46,7 @@ impl Entries {
                 "behind" => self.backplane.catch_up().await?,
                 "overflow" => return Err(overflow()),
                 "late" => return Err(too_late()),
+                "owner" => return Err(not_yours()),
                 _ => return Err(not_a_number()),
             }
         }

@@ -3,6 +3,10 @@
 -- counter; the deadline in server milliseconds; the first visible sequence and the incarnation;
 -- the id that the caller has judged (or nothing) and its verdict; the caller's incarnation in the
 -- form that the log has it. Answers `begun` where what stood there, if anything, was no counter.
+local function owner_of(entry)
+  return string.sub(entry, 57, 64)
+end
+
 local key, amount = KEYS[1], ARGV[1]
 if now_ms() >= tonumber(ARGV[4]) then return { 'late', '' } end
 local value = redis.pcall('GET', key)
@@ -19,6 +23,9 @@ if not seen then
   put(key, ARGV[2], ARGV[3], stamp_of(meta))
   return { 'begun', amount }
 end
+
+-- Another owner's value, such as a function's result, is none of the caller's.
+if owner_of(value) ~= owner_of(ARGV[2]) then return { 'owner', '' } end
 
 -- Lua's numbers lose digits above 2^53, so the server's own command adds, on the bare digits.
 if there.codec ~= JSON or #value - there.length > 20 then return { 'type', '' } end
