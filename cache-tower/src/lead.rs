@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use cache_core::engine::Ticket;
 use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use tokio::sync::oneshot;
 use tower_service::Service;
 
@@ -85,7 +85,9 @@ async fn refuse<B, E>(
     // An error passes; the next answer may be one for all.
     let lasts = !response.status().is_server_error();
     if lasts {
-        tell_not_shared(&ticket, plan);
+        // Followers go their way at once, before anything is stored.
+        let tags = plan.tags.iter().cloned().collect();
+        ticket.progress(Arc::new(Progress::NotShared), tags);
     }
     let status = Some(Status::Unstorable(reason));
     let _ = client.send(Ok(answer::passed(response, status)));
@@ -94,14 +96,6 @@ async fn refuse<B, E>(
     } else {
         ticket.unshared();
     }
-}
-
-/// Sends followers on their way at once, before anything is stored.
-fn tell_not_shared(ticket: &Ticket, plan: &Plan) {
-    ticket.progress(
-        Arc::new(Progress::NotShared),
-        plan.tags.iter().cloned().collect(),
-    );
 }
 
 async fn publish_not_shared(ticket: Ticket, plan: &Plan) {
@@ -134,11 +128,7 @@ impl Flight {
         B: Body<Data = Bytes>,
     {
         let admitted = Arc::new(admitted);
-        let (writer, growing) = Growing::new(&body.size_hint());
-        let reader = growing.reader().expect("a new body takes readers");
-        let progress = Progress::Shared(Arc::clone(&admitted), growing);
-        let tags = self.plan.tags.iter().cloned().collect();
-        self.ticket.progress(Arc::new(progress), tags);
+        let (writer, reader) = self.announce(&admitted, &body.size_hint());
         let mut client = Some((client, parts, reader));
         let mut body = pin!(body);
         // An empty body is read as soon as its head is: then the client is answered when it can
@@ -156,13 +146,22 @@ impl Flight {
             }
             Some(Pumped::TooLarge(length)) => {
                 writer.keep_window();
-                tell_not_shared(&self.ticket, &self.plan);
                 publish_not_shared(self.ticket, &self.plan).await;
                 drain(body.as_mut(), writer, &admitted.head, length).await;
             }
             // Dropped, the ticket gives up and the writer aborts.
             Some(Pumped::Aborted) | None => answer(&mut client),
         }
+    }
+
+    /// Lets those who wait take part in the answer from here on.
+    fn announce(&self, admitted: &Arc<Admitted>, length: &SizeHint) -> (Writer, Reader) {
+        let (writer, growing) = Growing::new(length);
+        let reader = growing.reader().expect("a new body takes readers");
+        let progress = Progress::Shared(Arc::clone(admitted), growing);
+        let tags = self.plan.tags.iter().cloned().collect();
+        self.ticket.progress(Arc::new(progress), tags);
+        (writer, reader)
     }
 
     async fn publish(self, admitted: &Admitted, writer: &Writer, trailers: Option<HeaderMap>) {

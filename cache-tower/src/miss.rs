@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::Cache;
-use cache_core::engine::{Followed, Follower, Ticket, Turn};
+use cache_core::engine::{Followed, Follower, Hit, Ticket, Turn};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::runtime::Handle;
@@ -41,65 +41,71 @@ where
     R: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
 {
-    for _ in 0..ATTEMPTS {
-        let sought = match cache.turn(&plan.key, plan.owner, &plan.options()).await {
-            Turn::Hit(hit) => Sought::of(Answer::of(&hit, &plan)),
-            Turn::Lead(ticket) => Sought::Lead(ticket),
-            Turn::Follow(follower) if may_wait(&plan) => {
-                upstream.yield_readiness();
-                follow(follower, &plan).await
-            }
-            Turn::Follow(_) | Turn::Alone => Sought::Alone(Status::Unavailable),
-        };
-        let status = match sought {
-            Sought::Answer(response) => return Ok(response),
-            // HEAD brings nothing that could be stored.
-            Sought::Lead(_) | Sought::Alone(Status::Unavailable) if plan.is_head => Status::Head,
-            Sought::Lead(ticket) => return begin(ticket, plan, upstream).await,
-            Sought::Alone(status) => status,
-            Sought::Again => continue,
-            Sought::Damaged if cache.delete(&plan.key).await.is_ok() => continue,
-            Sought::Damaged => Status::Unavailable,
-        };
-        return alone(upstream, status).await;
-    }
-    alone(upstream, Status::Unavailable).await
-}
-
-/// Whether the request can do with an answer whose body is still growing, and there is a timer
-/// that bounds the wait.
-fn may_wait(plan: &Plan) -> bool {
-    !plan.is_head && Handle::try_current().is_ok()
-}
-
-/// What a turn came to.
-enum Sought<B> {
-    Answer(Response<ResponseBody<B>>),
-    Lead(Ticket),
-    Alone(Status),
-    Again,
-    Damaged,
-}
-
-impl<B> Sought<B> {
-    fn of(answer: Answer<B>) -> Self {
-        match answer {
-            Answer::Response(response) => Self::Answer(response),
-            Answer::Alone(status) => Self::Alone(status),
-            Answer::Damaged => Self::Damaged,
+    match seek(&cache, &plan, &mut upstream).await {
+        Sought::Answer(response) => Ok(response),
+        Sought::Lead(ticket) => begin(ticket, plan, upstream).await,
+        Sought::Alone(status) => {
+            let response = upstream.send().await?;
+            Ok(answer::passed(response, Some(status)))
         }
     }
 }
 
-async fn follow<B>(follower: Follower, plan: &Plan) -> Sought<B> {
+/// What a caller is to do.
+enum Sought<B> {
+    Answer(Response<ResponseBody<B>>),
+    /// Ask the service, for all who want the same.
+    Lead(Ticket),
+    /// Ask the service, for this client alone.
+    Alone(Status),
+}
+
+async fn seek<S, R, B>(cache: &Cache, plan: &Plan, upstream: &mut Upstream<S, R>) -> Sought<B>
+where
+    S: Service<Request<R>> + Clone,
+{
+    for _ in 0..ATTEMPTS {
+        let sought = match cache.turn(&plan.key, plan.owner, &plan.options()).await {
+            Turn::Hit(hit) => use_hit(cache, &hit, plan).await,
+            // HEAD brings nothing to be stored: whoever asks by GET leads, and is not waited for.
+            _ if plan.is_head => return Sought::Alone(Status::Head),
+            Turn::Lead(ticket) => return Sought::Lead(ticket),
+            // Without a runtime there is no timer to bound the wait.
+            Turn::Follow(follower) if Handle::try_current().is_ok() => {
+                upstream.yield_readiness();
+                follow(cache, follower, plan).await
+            }
+            Turn::Follow(_) | Turn::Alone => break,
+        };
+        if let Some(sought) = sought {
+            return sought;
+        }
+    }
+    Sought::Alone(Status::Unavailable)
+}
+
+/// `None`: ask again.
+async fn use_hit<B>(cache: &Cache, hit: &Hit, plan: &Plan) -> Option<Sought<B>> {
+    match Answer::of(hit, plan) {
+        Answer::Response(response) => Some(Sought::Answer(response)),
+        Answer::Alone(status) => Some(Sought::Alone(status)),
+        Answer::Damaged => match cache.delete(&plan.key).await {
+            Ok(_) => None,
+            Err(_) => Some(Sought::Alone(Status::Unavailable)),
+        },
+    }
+}
+
+/// `None`: ask again.
+async fn follow<B>(cache: &Cache, follower: Follower, plan: &Plan) -> Option<Sought<B>> {
     match follower.wait_progress().await {
-        Followed::Value(hit) => Sought::of(Answer::of(&hit, plan)),
-        Followed::Progress(progress) => match progress.downcast_ref() {
+        Followed::Value(hit) => use_hit(cache, &hit, plan).await,
+        Followed::Progress(progress) => Some(match progress.downcast_ref() {
             Some(Progress::Shared(admitted, growing)) => join(admitted, growing, plan),
             _ => Sought::Alone(Status::HitForMiss),
-        },
-        Followed::Failed(_) | Followed::Alone => Sought::Alone(Status::Unavailable),
-        Followed::Again => Sought::Again,
+        }),
+        Followed::Failed(_) | Followed::Alone => Some(Sought::Alone(Status::Unavailable)),
+        Followed::Again => None,
     }
 }
 
@@ -111,17 +117,6 @@ fn join<B>(admitted: &Admitted, growing: &Arc<Growing>, plan: &Plan) -> Sought<B
         Some(reader) => Sought::Answer(answer::collapsed(admitted, reader)),
         None => Sought::Alone(Status::Unavailable),
     }
-}
-
-async fn alone<S, R, B>(
-    upstream: Upstream<S, R>,
-    status: Status,
-) -> Result<Response<ResponseBody<B>>, S::Error>
-where
-    S: Service<Request<R>, Response = Response<B>> + Clone,
-{
-    let response = upstream.send().await?;
-    Ok(answer::passed(response, Some(status)))
 }
 
 /// Leads the flight in a task of its own, and waits for the head of the answer.

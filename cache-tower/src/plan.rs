@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use cache_core::{EntryOptions, MAX_TAG_BYTES, MAX_TAGS, Owner};
 use http::header::DATE;
 use http::response::Parts;
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use http_body::SizeHint;
 use tokio::time::Instant;
 
@@ -93,8 +93,8 @@ impl Plan {
         EntryOptions::new().tags(self.tags.iter().cloned())
     }
 
-    /// Whether the answer may be stored, by its head and the length of its body; the date is
-    /// added if it has none (RFC 9110 §6.6.1).
+    /// Whether the answer may be stored, by its head and the length of its body. Gives it a date
+    /// if it has none.
     pub(crate) fn admit(
         &self,
         parts: &mut Parts,
@@ -106,23 +106,12 @@ impl Plan {
             return Err(Unstorable::TooLarge);
         }
         let received = SystemTime::now();
-        let explicit = rfc9111::explicit_lifetime(&parts.headers, received);
         let initial_age = rfc9111::initial_age(&parts.headers, requested, received);
-        let age = if self.rule.override_ttl {
-            Duration::ZERO
-        } else {
-            initial_age
-        };
-        let lifetime = self.rule.lifetime(explicit).unwrap_or_default();
-        let ttl = lifetime.saturating_sub(age);
+        let ttl = self.ttl(&parts.headers, received, initial_age);
         if ttl.is_zero() {
             return Err(Unstorable::NotFresh);
         }
-        let date = || HeaderValue::try_from(httpdate::fmt_http_date(received));
-        parts
-            .headers
-            .entry(DATE)
-            .or_insert_with(|| date().expect("a date is a field value"));
+        add_date(&mut parts.headers, received);
         let head = Head {
             status: parts.status,
             headers: rfc9111::to_store(&parts.headers),
@@ -135,9 +124,28 @@ impl Plan {
         })
     }
 
+    /// How long an answer is fresh that has just been received (RFC 9111 §4.2).
+    fn ttl(&self, headers: &HeaderMap, received: SystemTime, initial_age: Duration) -> Duration {
+        let explicit = rfc9111::explicit_lifetime(headers, received);
+        let lifetime = self.rule.lifetime(explicit).unwrap_or_default();
+        if self.rule.override_ttl {
+            lifetime
+        } else {
+            lifetime.saturating_sub(initial_age)
+        }
+    }
+
     /// The largest body that is stored, in bytes.
     pub(crate) fn body_limit(&self) -> usize {
         self.rule.body_limit
+    }
+}
+
+/// A response that has no date gets that of its receipt (RFC 9110 §6.6.1).
+fn add_date(headers: &mut HeaderMap, received: SystemTime) {
+    if !headers.contains_key(DATE) {
+        let date = HeaderValue::try_from(httpdate::fmt_http_date(received));
+        headers.insert(DATE, date.expect("a date is a field value"));
     }
 }
 

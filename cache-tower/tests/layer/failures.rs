@@ -7,9 +7,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use cache_core::engine::Turn;
+use cache_core::testkit::{Gate, eventually, followers};
 use cache_core::{EntryOptions, Owner};
 use cache_tower::{CacheLayer, Invalidation};
-use http::{Method, StatusCode};
+use http::{Method, Response, StatusCode};
 use tower::Layer;
 
 use crate::stores;
@@ -66,6 +67,48 @@ async fn who_has_read_all_of_an_answer_finds_it_stored_however_slow_the_store_is
     assert_eq!(last.await.unwrap(), "answer 1");
     assert!(is_hit(&get(&site, "/a").await));
     assert_eq!(calls.count(), 1);
+}
+
+#[tokio::test]
+async fn who_has_an_empty_answer_finds_it_stored_however_slow_the_store_is() {
+    let (gate, cache) = stores::slow();
+    let (origin, _) = origin(|_| async { Ok(Response::new(TestBody::Full(None))) });
+    let layer = CacheLayer::builder(cache).rule(rule());
+    let site = layer.build().unwrap().layer(origin);
+    let asking = site.clone();
+    let answer = tokio::spawn(async move { get(&asking, "/a").await });
+    gate.entered().await;
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!answer.is_finished(), "it is not stored yet");
+    gate.open();
+    text(answer.await.unwrap()).await;
+    assert!(is_hit(&get(&site, "/a").await));
+}
+
+#[tokio::test]
+async fn who_waited_for_what_is_not_shared_does_not_wait_for_a_slow_store() {
+    let (store, cache) = stores::slow();
+    let (service, held) = Gate::new();
+    let (origin, _) = origin(move |_| {
+        let held = held.clone();
+        async move {
+            held.pass().await;
+            Ok(with_fields("page", &[("cache-control", "private")]))
+        }
+    });
+    let layer = CacheLayer::builder(cache).rule(rule()).build().unwrap();
+    let site = layer.layer(origin);
+    let callers =
+        [site.clone(), site].map(|site| tokio::spawn(async move { get_text(&site, "/a").await }));
+    service.entered().await;
+    eventually("one waits", || followers(layer.cache(), &key("/a")) == 1).await;
+    service.open();
+    for caller in callers {
+        assert_eq!(soon(caller).await.unwrap(), "page");
+    }
+    drop(store);
 }
 
 #[tokio::test]

@@ -69,3 +69,27 @@ async fn options_and_trace_pass_untouched() {
         assert!(answer.headers().is_empty());
     }
 }
+
+#[tokio::test]
+async fn get_does_not_wait_for_head() {
+    let (gate, held) = cache_core::testkit::Gate::new();
+    let (origin, _) = origin(move |request| {
+        let held = held.clone();
+        async move {
+            if request.method() == Method::HEAD {
+                held.pass().await;
+            }
+            Ok(with_fields("page", &[]))
+        }
+    });
+    let site = site(rule(), origin);
+    let head = tokio::spawn({
+        let site = site.clone();
+        async move { ask(&site, request(Method::HEAD, "/a", &[])).await }
+    });
+    gate.entered().await;
+    assert_eq!(soon(get_text(&site, "/a")).await, "page");
+    assert!(is_hit(&get(&site, "/a").await));
+    gate.open();
+    assert_eq!(head.await.unwrap().status(), StatusCode::OK);
+}

@@ -54,6 +54,20 @@ async fn layers_in_different_namespaces_share_nothing() {
 }
 
 #[tokio::test]
+async fn what_another_rule_stored_is_no_answer() {
+    let cache = Cache::memory();
+    let site = |rule: Rule, answer: &'static str| {
+        let (origin, _) = origin(move |_| async move { Ok(with_fields(answer, &[])) });
+        let layer = CacheLayer::builder(cache.clone()).rule(rule);
+        layer.build().unwrap().layer(origin)
+    };
+    let one = site(Rule::get("/{name}").ttl(MINUTE), "1");
+    let other = site(Rule::get("/a").ttl(MINUTE), "2");
+    assert_eq!(get_text(&one, "/a").await, "1");
+    assert_eq!(get_text(&other, "/a").await, "2");
+}
+
+#[tokio::test]
 async fn a_tag_that_cannot_be_stored_passes_on() {
     let (origin, calls) = numbered(&[]);
     let site = site(Rule::get("/{id}").ttl(MINUTE).tag("id:{id}"), origin);
