@@ -90,8 +90,9 @@ impl Stage {
 
     /// Asks anew, and expects that the service is asked again.
     async fn expect_new(&mut self) {
-        let (answer, feeder) = tokio::join!(get(&self.site, URI), self.answers.recv());
-        let feeder = feeder.unwrap();
+        let asked = async { tokio::join!(get(&self.site, URI), self.answers.recv()) };
+        let (answer, feeder) = soon(asked).await;
+        let feeder = feeder.expect("the service is asked");
         feeder.send(chunk("new")).unwrap();
         drop(feeder);
         assert_eq!(text(answer).await, "new");
