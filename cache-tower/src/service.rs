@@ -52,6 +52,15 @@ impl<S> CacheService<S> {
     }
 }
 
+impl<S: Clone> CacheService<S> {
+    /// The service that said that it is ready, with what readiness has cost; a clone, which has
+    /// not been asked, takes its place.
+    fn take_ready(&mut self) -> S {
+        let fresh = self.inner.clone();
+        mem::replace(&mut self.inner, fresh)
+    }
+}
+
 /// Which way a request takes.
 enum Way<B> {
     Answer(Response<ResponseBody<B>>),
@@ -108,19 +117,19 @@ where
     }
 
     fn call(&mut self, request: Request<R>) -> Self::Future {
-        // The clone has not been asked whether it is ready; what is called must have been.
-        let fresh = self.inner.clone();
-        let mut ready = mem::replace(&mut self.inner, fresh);
         match self.shared.way(&request) {
-            Way::Answer(response) => ResponseFuture::answer(response),
-            Way::Pass(status) => ResponseFuture::pass(ready.call(request), status),
+            Way::Pass(status) => ResponseFuture::pass(self.inner.call(request), status),
+            Way::Answer(response) => {
+                drop(self.take_ready());
+                ResponseFuture::answer(response)
+            }
             Way::Miss(plan) => {
-                let upstream = Upstream::new(ready, request);
+                let upstream = Upstream::new(self.take_ready(), request);
                 let cache = self.shared.cache.clone();
                 ResponseFuture::work(miss::answer(cache, plan, upstream))
             }
             Way::Change(sweep) => {
-                let upstream = Upstream::new(ready, request);
+                let upstream = Upstream::new(self.take_ready(), request);
                 let shared = Arc::clone(&self.shared);
                 ResponseFuture::work(mutation::change(shared, sweep, upstream))
             }

@@ -9,6 +9,7 @@ mod methods;
 mod mutations;
 mod races;
 mod readiness;
+mod remote;
 mod rules;
 mod sharing;
 mod stores;

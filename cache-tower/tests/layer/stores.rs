@@ -1,4 +1,4 @@
-//! Backends that are slow, or down.
+//! Backends that are slow, that hold bytes, or that are down.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,9 @@ use cache_core::provider::{
     BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
 };
 use cache_core::testkit::{Gate, Held};
-use cache_core::{Cache, Entry, EntryId, Error, ErrorKind, MemoryProvider, Pattern, Result};
+use cache_core::{
+    Cache, Entry, EntryId, Error, ErrorKind, MemoryProvider, Pattern, Payload, Result,
+};
 
 /// A cache whose backend cannot be reached.
 pub(crate) fn down() -> Cache {
@@ -16,6 +18,19 @@ pub(crate) fn down() -> Cache {
         inner: None,
         log: Log::local(Caps::DEFAULT),
         fill: None,
+        holds_bytes: false,
+    };
+    Cache::builder(store).build().unwrap()
+}
+
+/// A cache whose backend holds bytes, as one in another process does.
+pub(crate) fn remote() -> Cache {
+    let inner = MemoryProvider::new();
+    let store = Store {
+        log: inner.log().clone(),
+        inner: Some(inner),
+        fill: None,
+        holds_bytes: true,
     };
     Cache::builder(store).build().unwrap()
 }
@@ -28,8 +43,11 @@ pub(crate) fn slow() -> (Gate, Cache) {
         log: inner.log().clone(),
         inner: Some(inner),
         fill: Some(held),
+        holds_bytes: false,
     };
-    (gate, Cache::builder(store).build().unwrap())
+    // Longer than any test, so that a follower is not sent on its way by the clock.
+    let patient = Cache::builder(store).flight_wait(Duration::from_secs(60));
+    (gate, patient.build().unwrap())
 }
 
 #[derive(Debug)]
@@ -39,12 +57,23 @@ struct Store {
     log: Log,
     /// Where `fill` stands until it may go on.
     fill: Option<Held>,
+    holds_bytes: bool,
 }
 
 impl Store {
     fn up(&self) -> Result<&MemoryProvider> {
         let down = || Error::new(ErrorKind::Connection, "connection refused");
         self.inner.as_ref().ok_or_else(down)
+    }
+
+    /// The entry as the backend holds it.
+    fn held(&self, entry: Arc<Entry>) -> Result<Arc<Entry>> {
+        if !self.holds_bytes {
+            return Ok(entry);
+        }
+        let (bytes, codec) = entry.payload().to_bytes()?;
+        let payload = Payload::Bytes { bytes, codec };
+        Ok(Arc::new(Entry::new(entry.meta().clone(), payload)))
     }
 }
 
@@ -86,7 +115,7 @@ impl Provider for Store {
             if let Some(held) = &self.fill {
                 held.pass().await;
             }
-            self.up()?.fill(key, entry, lease).await
+            self.up()?.fill(key, self.held(entry)?, lease).await
         })
     }
 
