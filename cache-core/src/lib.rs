@@ -36,7 +36,9 @@ pub use attribute as __private;
 #[cfg(feature = "macros")]
 pub use cache_macros::{cache_invalidate, cached};
 
-pub use cache::{Cache, CacheBuilder, Consistency, EntryOptions, KeyScan, MemoryTier, Set, Ttl};
+pub use cache::{
+    Batch, Cache, CacheBuilder, Consistency, EntryOptions, KeyScan, MemoryTier, Set, Ttl,
+};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};

@@ -1,5 +1,6 @@
 //! The handle that users hold: one namespace of one deployment.
 
+mod batch;
 mod builder;
 mod global;
 mod invalidate;
@@ -12,6 +13,7 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
+pub use batch::Batch;
 pub use builder::{CacheBuilder, MemoryTier};
 pub(crate) use options::Terms;
 pub use options::{EntryOptions, Ttl};
