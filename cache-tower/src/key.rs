@@ -17,7 +17,7 @@ use http::{HeaderMap, Request, Uri};
 use sha2::{Digest, Sha256};
 
 use crate::percent;
-use crate::rules::CompiledRule;
+use crate::rules::{CompiledRule, forms};
 
 /// The longest path that is cached, as it stands in a key: it stays readable in whole.
 const MAX_PATH_BYTES: usize = 400;
@@ -113,6 +113,13 @@ pub(crate) fn url_tag(path: &str) -> String {
         return tag;
     }
     format!("http:{DIGEST}{}", digest(path.as_bytes()))
+}
+
+/// The tag of this URL in the form that equal ones share: `/cities/007` and `/cities/7` are one
+/// city to a handler that takes a number. Every response carries it, beside its own.
+pub(crate) fn equal_url_tag(path: &str) -> String {
+    let segments = path.split('/').map(forms::equal);
+    url_tag(&segments.collect::<Vec<_>>().join("/"))
 }
 
 /// The glob over keys that takes every response of the paths that match `path`, a glob whose

@@ -149,9 +149,13 @@ fn add_date(headers: &mut HeaderMap, received: SystemTime) {
     }
 }
 
-/// The tags of the rule, and the URL's; `None` if one cannot be stored.
+/// The tags of the rule, and the URL's, as it was sent and as equal ones are; `None` if one cannot be stored.
 fn tags(path: &str, matched: &Matched<'_, '_, CompiledRule>) -> Option<Vec<Box<str>>> {
     let mut tags = vec![key::url_tag(path).into_boxed_str()];
+    let equal = key::equal_url_tag(path).into_boxed_str();
+    if equal != tags[0] {
+        tags.push(equal);
+    }
     for template in &matched.rule.tags {
         let filled = matched.fill(template, forms::in_tag);
         tags.extend(filled.into_iter().map(String::into_boxed_str));

@@ -38,6 +38,14 @@ pub(crate) fn in_key_pattern(raw: &str) -> Vec<String> {
     distinct(forms.into_iter().flatten().collect())
 }
 
+/// One form that all of them share: as a number, else in lower case.
+pub(crate) fn equal(raw: &str) -> String {
+    match integer(&decoded(raw)) {
+        Some(number) => number.to_string(),
+        None => percent::normalize(raw).to_ascii_lowercase(),
+    }
+}
+
 fn distinct(forms: Vec<String>) -> Vec<String> {
     let mut seen = Vec::with_capacity(forms.len());
     for form in forms {
