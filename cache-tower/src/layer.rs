@@ -4,9 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cache_core::{Cache, Result};
+use cache_core::{Cache, Error, Result};
 use tower_layer::Layer;
 
+use crate::cache_status::Status;
 use crate::rules::{Invalidation, Rule, Rules};
 use crate::service::CacheService;
 
@@ -82,8 +83,20 @@ impl CacheLayer {
 }
 
 impl Shared {
-    pub(crate) fn count_failed_invalidation(&self) {
-        self.failed_invalidations.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn count_failed_invalidations(&self, count: u64) {
+        self.failed_invalidations
+            .fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// Counts and logs that so many things did not go.
+    pub(crate) fn invalidation_failed(&self, error: &Error, count: u64) -> Status {
+        self.count_failed_invalidations(count);
+        tracing::error!(
+            %error,
+            source = std::error::Error::source(error),
+            "what a request has changed may still be served from the cache"
+        );
+        Status::InvalidationFailed
     }
 }
 

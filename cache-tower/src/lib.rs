@@ -85,6 +85,14 @@
 //! of functions. A load that is under way meanwhile is not stored, and whoever asks later does
 //! not wait for it.
 //!
+//! Where it is unknown whether the service has done its work, all of that goes as well: after
+//! 502, 503 and 504, an error of the service, a panic, and when the request is dropped. After
+//! any other error status, nothing does.
+//!
+//! All that one cache holds goes in one step, and what pages are made of goes before the pages.
+//! A path goes in each form that a handler may read as the same: escaped, in upper and in lower
+//! case, and with `007` for `7`.
+//!
 //! If an invalidation fails, the answer is handed on all the same, as the change has been made.
 //! It is logged, [counted](CacheLayer::failed_invalidations), and said in `Cache-Status`.
 //!
@@ -171,6 +179,7 @@ mod rfc9111;
 mod rules;
 mod service;
 mod stored;
+mod sweep;
 mod upstream;
 
 pub use body::{BodyError, ResponseBody};

@@ -16,9 +16,10 @@ use crate::cache_status::Status;
 use crate::future::ResponseFuture;
 use crate::layer::Shared;
 use crate::miss;
-use crate::mutation::{self, Sweep};
+use crate::mutation;
 use crate::plan::Plan;
 use crate::rfc9111;
+use crate::sweep::Sweep;
 use crate::upstream::Upstream;
 
 /// Answers from the cache what a rule speaks of, and passes on the rest.

@@ -17,9 +17,15 @@ pub(crate) fn is_unsafe(method: &Method) -> bool {
 }
 
 /// Whether the answer to an unsafe request makes what is stored of its target invalid: any that
-/// is not an error (§4.4).
+/// is not an error (§4.4), and those by which a gateway or an overloaded service leaves open
+/// whether the request was carried out (RFC 9110 §15.6.3 to §15.6.5).
 pub(crate) fn invalidates(status: StatusCode) -> bool {
-    status.is_success() || status.is_redirection()
+    const OPEN: [StatusCode; 3] = [
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ];
+    status.is_success() || status.is_redirection() || OPEN.contains(&status)
 }
 
 /// The paths of other resources that the answer names as changed, in `Location` and
@@ -50,8 +56,9 @@ mod tests {
     }
 
     #[test]
-    fn only_answers_that_are_no_errors_invalidate() {
+    fn only_answers_that_may_follow_a_change_invalidate() {
         assert!(invalidates(StatusCode::NO_CONTENT) && invalidates(StatusCode::SEE_OTHER));
+        assert!(invalidates(StatusCode::GATEWAY_TIMEOUT));
         assert!(!invalidates(StatusCode::CONFLICT));
         assert!(!invalidates(StatusCode::INTERNAL_SERVER_ERROR));
     }

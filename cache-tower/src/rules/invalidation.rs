@@ -8,9 +8,10 @@ use super::template::Template;
 
 /// What goes when a request of this method on this route has succeeded.
 ///
-/// A request has succeeded when the service answered with 2xx or 3xx (RFC 9111 §4.4). What is
-/// named here has gone before the answer is handed to the client. The target's own path goes
-/// without being named, for every method that may change something.
+/// A request has succeeded when the service answered with 2xx or 3xx (RFC 9111 §4.4), or when
+/// nobody knows: see the [crate documentation](crate#what-makes-it-go). What is named here has
+/// gone before the answer is handed to the client. The target's own path goes without being
+/// named, for every method that may change something.
 ///
 /// In all texts `{name}` is a parameter of the route.
 #[derive(Clone, Debug)]

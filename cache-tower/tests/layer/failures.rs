@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use cache_core::engine::Turn;
 use cache_core::testkit::{Gate, eventually, followers};
-use cache_core::{EntryOptions, Owner};
 use cache_tower::{CacheLayer, Invalidation};
 use http::{Method, Response, StatusCode};
 use tower::Layer;
@@ -114,19 +112,12 @@ async fn who_waited_for_what_is_not_shared_does_not_wait_for_a_slow_store() {
 #[tokio::test]
 async fn a_damaged_response_is_replaced() {
     let (origin, calls) = numbered(&[]);
-    let layer = layer(rule());
-    // As if bytes that are no response stood there.
-    let owner = Owner::of("cache-tower").and("1").and("/{*path}");
-    let (key, options) = (key("/a"), EntryOptions::new());
-    let Turn::Lead(ticket) = layer.cache().turn(&key, owner, &options).await else {
-        panic!("nothing is stored yet");
-    };
-    ticket.publish("no response".to_owned(), options).await;
-    assert!(layer.cache().peek(&key, owner).is_some());
-    let site = layer.layer(origin);
+    let layer = CacheLayer::builder(stores::damaging()).rule(rule());
+    let site = layer.build().unwrap().layer(origin);
     assert_eq!(get_text(&site, "/a").await, "answer 1");
+    assert_eq!(get_text(&site, "/a").await, "answer 2");
     assert!(is_hit(&get(&site, "/a").await));
-    assert_eq!(calls.count(), 1);
+    assert_eq!(calls.count(), 2);
 }
 
 #[tokio::test]
@@ -151,6 +142,26 @@ fn a_layer_works_without_a_runtime() {
         assert_eq!(get_text(&site, "/a").await, "answer 3");
     });
     assert_eq!(calls.count(), 3);
+}
+
+#[test]
+fn a_change_that_is_dropped_halfway_without_a_runtime_makes_go_what_it_may_have_changed() {
+    let (origin, _) = origin(|request| async move {
+        if request.method() == Method::PUT {
+            std::future::pending::<()>().await;
+        }
+        Ok(with_fields("page", &[]))
+    });
+    let site = site(rule(), origin);
+    block_on(async {
+        get_text(&site, "/a").await;
+        assert!(is_hit(&get(&site, "/a").await));
+        let mut put = Box::pin(ask(&site, request(Method::PUT, "/a", &[])));
+        let first = std::future::poll_fn(|context| Poll::Ready(put.as_mut().poll(context)));
+        assert!(first.await.is_pending());
+        drop(put);
+        assert!(!is_hit(&get(&site, "/a").await));
+    });
 }
 
 /// Drives a future with nothing around it.

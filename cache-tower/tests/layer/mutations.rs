@@ -1,11 +1,15 @@
 //! Requests that change something make go what they changed, when they have succeeded.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use cache_core::testkit::Gate;
 use cache_core::{Cache, EntryOptions};
 use cache_tower::{CacheLayer, CacheLayerBuilder, Invalidation, Rule};
 use http::{Method, StatusCode};
 use tower::Layer;
 
+use crate::stores;
 use crate::support::*;
 
 /// Rules for cities and for lists of cities.
@@ -202,6 +206,120 @@ async fn an_escaped_target_is_the_same_target() {
     fill(&site, &["/cities/oslo"]).await;
     change(&site, Method::PUT, "/cities/%6Fslo").await;
     assert!(!is_stored(&site, "/cities/oslo").await);
+}
+
+#[tokio::test]
+async fn a_target_whose_route_is_escaped_is_the_same_target() {
+    let layer = cities(Cache::memory()).invalidate(put().path("/cities"));
+    let site = layer.build().unwrap().layer(changing(StatusCode::OK));
+    fill(&site, &["/cities/7", "/cities"]).await;
+    change(&site, Method::PUT, "/%63ities/7").await;
+    assert!(!is_stored(&site, "/cities/7").await && !is_stored(&site, "/cities").await);
+}
+
+#[tokio::test]
+async fn a_path_goes_in_every_form_in_which_it_was_asked_for() {
+    let layer = cities(Cache::memory()).invalidate(put().path("/mayors/{id}"));
+    let site = layer.build().unwrap().layer(changing(StatusCode::OK));
+    let forms = ["/mayors/007", "/mayors/%2B7", "/cities/007", "/cities/7"];
+    fill(&site, &forms).await;
+    change(&site, Method::PUT, "/cities/7").await;
+    for form in forms {
+        assert!(!is_stored(&site, form).await, "{form}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_an_old_function_result_does_not_outlive_the_change() {
+    let (gate, cache) = stores::slow_invalidation();
+    let row = Arc::new(AtomicUsize::new(1));
+    let (functions, stored) = (cache.clone(), Arc::clone(&row));
+    let (origin, _) = origin(move |request| {
+        let (functions, row) = (functions.clone(), Arc::clone(&stored));
+        async move {
+            if request.method() == Method::PUT {
+                row.store(2, Ordering::SeqCst);
+                return Ok(with_fields("", &[]));
+            }
+            let load = async || Ok::<_, cache_core::Error>(row.load(Ordering::SeqCst) as u64);
+            let city = functions.get_or_set("get_city:7", load).await.unwrap();
+            Ok(with_fields(format!("{city}"), &[]))
+        }
+    });
+    let layer = cities(cache).invalidate(put().key_pattern("get_city:{id}"));
+    let site = layer.build().unwrap().layer(origin);
+    assert_eq!(get_text(&site, "/cities/7").await, "1");
+    let client = tokio::spawn({
+        let site = site.clone();
+        async move { change(&site, Method::PUT, "/cities/7").await }
+    });
+    gate.entered().await;
+    get_text(&site, "/cities/7").await;
+    gate.open();
+    assert_eq!(status(&client.await.unwrap()), "cache-core; fwd=method");
+    assert_eq!(get_text(&site, "/cities/7").await, "2");
+}
+
+/// A service that changes what GET answers, and then ends its PUT in this way.
+fn ending<F>(end: F) -> Origin
+where
+    F: Fn() -> Result<http::Response<TestBody>, Broken> + Clone + Send + Sync + 'static,
+{
+    let row = Arc::new(AtomicUsize::new(1));
+    let (origin, _) = origin(move |request| {
+        let (row, end) = (Arc::clone(&row), end.clone());
+        async move {
+            if request.method() == Method::PUT {
+                row.fetch_add(1, Ordering::SeqCst);
+                return end();
+            }
+            Ok(with_fields(row.load(Ordering::SeqCst).to_string(), &[]))
+        }
+    });
+    origin
+}
+
+async fn put_city(site: &Site) -> Result<Answer, Broken> {
+    let request = request(Method::PUT, "/cities/7", &[]);
+    tower::ServiceExt::oneshot(site.clone(), request).await
+}
+
+#[tokio::test]
+async fn a_change_that_ends_in_an_error_of_the_service_makes_go_what_it_may_have_changed() {
+    let layer = cities(Cache::memory()).build().unwrap();
+    let site = layer.layer(ending(|| Err(Broken)));
+    assert_eq!(get_text(&site, "/cities/7").await, "1");
+    assert_eq!(put_city(&site).await.unwrap_err(), Broken);
+    assert_eq!(get_text(&site, "/cities/7").await, "2");
+}
+
+#[tokio::test]
+async fn a_change_that_ends_in_a_panic_makes_go_what_it_may_have_changed() {
+    let layer = cities(Cache::memory()).build().unwrap();
+    let site = layer.layer(ending(|| panic!("on purpose")));
+    assert_eq!(get_text(&site, "/cities/7").await, "1");
+    let client = tokio::spawn({
+        let site = site.clone();
+        async move { put_city(&site).await.map(drop) }
+    });
+    let fallen = client.await.unwrap_err().into_panic();
+    assert_eq!(*fallen.downcast::<&str>().unwrap(), "on purpose");
+    assert_eq!(get_text(&site, "/cities/7").await, "2");
+}
+
+#[tokio::test]
+async fn a_change_whose_outcome_a_gateway_does_not_know_makes_go_what_it_may_have_changed() {
+    for code in [
+        StatusCode::BAD_GATEWAY,
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::GATEWAY_TIMEOUT,
+    ] {
+        let layer = cities(Cache::memory()).build().unwrap();
+        let site = layer.layer(ending(move || Ok(of_status(code))));
+        assert_eq!(get_text(&site, "/cities/7").await, "1");
+        assert_eq!(put_city(&site).await.unwrap().status(), code);
+        assert_eq!(get_text(&site, "/cities/7").await, "2");
+    }
 }
 
 #[tokio::test]

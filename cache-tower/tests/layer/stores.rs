@@ -1,6 +1,7 @@
 //! Backends that are slow, that hold bytes, or that are down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cache_core::log::{Caps, Log, Record, Stamp};
@@ -14,23 +15,14 @@ use cache_core::{
 
 /// A cache whose backend cannot be reached.
 pub(crate) fn down() -> Cache {
-    let store = Store {
-        inner: None,
-        log: Log::local(Caps::DEFAULT),
-        fill: None,
-        holds_bytes: false,
-    };
-    Cache::builder(store).build().unwrap()
+    Cache::builder(Store::over(None)).build().unwrap()
 }
 
 /// A cache whose backend holds bytes, as one in another process does.
 pub(crate) fn remote() -> Cache {
-    let inner = MemoryProvider::new();
     let store = Store {
-        log: inner.log().clone(),
-        inner: Some(inner),
-        fill: None,
         holds_bytes: true,
+        ..Store::memory()
     };
     Cache::builder(store).build().unwrap()
 }
@@ -38,16 +30,32 @@ pub(crate) fn remote() -> Cache {
 /// A cache that stores the results of loads when the gate is open.
 pub(crate) fn slow() -> (Gate, Cache) {
     let (gate, held) = Gate::new();
-    let inner = MemoryProvider::new();
     let store = Store {
-        log: inner.log().clone(),
-        inner: Some(inner),
         fill: Some(held),
-        holds_bytes: false,
+        ..Store::memory()
     };
     // Longer than any test, so that a follower is not sent on its way by the clock.
     let patient = Cache::builder(store).flight_wait(Duration::from_secs(60));
     (gate, patient.build().unwrap())
+}
+
+/// A cache whose invalidations of keys and patterns wait for the gate.
+pub(crate) fn slow_invalidation() -> (Gate, Cache) {
+    let (gate, held) = Gate::new();
+    let store = Store {
+        invalidate: Some(held),
+        ..Store::memory()
+    };
+    (gate, Cache::builder(store).build().unwrap())
+}
+
+/// A cache whose first entry comes back as bytes that nothing can be read from.
+pub(crate) fn damaging() -> Cache {
+    let store = Store {
+        damages: AtomicBool::new(true),
+        ..Store::memory()
+    };
+    Cache::builder(store).build().unwrap()
 }
 
 #[derive(Debug)]
@@ -57,10 +65,30 @@ struct Store {
     log: Log,
     /// Where `fill` stands until it may go on.
     fill: Option<Held>,
+    /// Where `invalidate` stands until it may go on.
+    invalidate: Option<Held>,
     holds_bytes: bool,
+    /// Whether the next entry is damaged.
+    damages: AtomicBool,
 }
 
 impl Store {
+    fn over(inner: Option<MemoryProvider>) -> Self {
+        let log = inner.as_ref().map(|inner| inner.log().clone());
+        Self {
+            log: log.unwrap_or_else(|| Log::local(Caps::DEFAULT)),
+            inner,
+            fill: None,
+            invalidate: None,
+            holds_bytes: false,
+            damages: AtomicBool::new(false),
+        }
+    }
+
+    fn memory() -> Self {
+        Self::over(Some(MemoryProvider::new()))
+    }
+
     fn up(&self) -> Result<&MemoryProvider> {
         let down = || Error::new(ErrorKind::Connection, "connection refused");
         self.inner.as_ref().ok_or_else(down)
@@ -68,10 +96,14 @@ impl Store {
 
     /// The entry as the backend holds it.
     fn held(&self, entry: Arc<Entry>) -> Result<Arc<Entry>> {
-        if !self.holds_bytes {
+        let damages = self.damages.swap(false, Ordering::SeqCst);
+        if !self.holds_bytes && !damages {
             return Ok(entry);
         }
-        let (bytes, codec) = entry.payload().to_bytes()?;
+        let (mut bytes, codec) = entry.payload().to_bytes()?;
+        if damages {
+            bytes = bytes.slice(1..);
+        }
         let payload = Payload::Bytes { bytes, codec };
         Ok(Arc::new(Entry::new(entry.meta().clone(), payload)))
     }
@@ -124,7 +156,14 @@ impl Provider for Store {
     }
 
     fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
-        Box::pin(async { self.up()?.invalidate(records).await })
+        Box::pin(async {
+            if let Some(held) = &self.invalidate
+                && matches!(records[0], Record::Key(_) | Record::Pattern(_))
+            {
+                held.pass().await;
+            }
+            self.up()?.invalidate(records).await
+        })
     }
 
     fn increment<'a>(
