@@ -16,9 +16,6 @@ use crate::rfc9111::{self, Lookup, Unstorable};
 use crate::rules::{CompiledRule, Matched, forms};
 use crate::stored::Head;
 
-/// Raised when what is stored under a key changes its meaning.
-const OWNER: Owner = Owner::of("cache-tower").and("1");
-
 /// A request that may be answered from the cache.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -70,7 +67,7 @@ impl Plan {
         let key = key::of(request, rule).ok_or(Status::Unnamed)?;
         Ok(Self {
             key,
-            owner: OWNER.and(&rule.route),
+            owner: rule.owner,
             lookup,
             is_head: request.method() == http::Method::HEAD,
             tags: Vec::new(),

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use cache_core::{Error, ErrorKind, MAX_TAG_BYTES, Result};
+use cache_core::{Error, ErrorKind, MAX_TAG_BYTES, Owner, Result};
 use http::StatusCode;
 use http::header::{AUTHORIZATION, COOKIE, HeaderName};
 
 use super::query::Query;
 use super::template::Template;
 use crate::rfc9111::{Credentials, Terms};
+
+/// Raised when what is stored under a key changes its meaning.
+const OWNER: Owner = Owner::of("cache-tower").and("2");
 
 /// What may be cached of the responses to GET on one route.
 ///
@@ -152,11 +155,11 @@ impl Rule {
                 || fields.contains(&COOKIE),
         };
         Ok(CompiledRule {
+            owner: self.owner(&fields, credentials),
             credentials,
             fields,
             tags,
             body_limit: self.body_limit.unwrap_or(body_limit),
-            route: self.route,
             ttl: self.ttl,
             override_ttl: self.override_ttl,
             query: self.query,
@@ -164,6 +167,18 @@ impl Rule {
             cookies: self.cookies,
             statuses: self.statuses,
         })
+    }
+}
+
+impl Rule {
+    /// Whose responses these are: of rules that share in the same way. What was stored when the
+    /// rule told fewer requests apart, or shared what it no longer does, is no answer any more.
+    fn owner(&self, fields: &[HeaderName], credentials: Credentials) -> Owner {
+        let shared = format!(
+            "{:?} {} {fields:?} {:?} {credentials:?}",
+            self.query, self.ignore_host, self.cookies
+        );
+        OWNER.and(&self.route).and(&shared)
     }
 }
 
@@ -209,7 +224,7 @@ pub(super) fn wrong(route: &str, what: impl std::fmt::Display) -> Error {
 /// A rule that has been checked.
 #[derive(Debug)]
 pub(crate) struct CompiledRule {
-    pub(crate) route: String,
+    pub(crate) owner: Owner,
     pub(crate) ttl: Option<Duration>,
     pub(crate) override_ttl: bool,
     pub(crate) query: Query,

@@ -25,14 +25,41 @@ fn a_route_is_found_as_axum_finds_it() {
         Rule::get("/files/{*path}"),
     ];
     let rules = compile(rules, vec![]).unwrap();
-    let route = |path| rules.get(path).map(|found| found.rule.route.as_str());
-    assert_eq!(route("/cities/7"), Some("/cities/{id}"));
-    assert_eq!(route("/cities/new"), Some("/cities/new"));
-    assert_eq!(route("/files/a/b"), Some("/files/{*path}"));
-    assert_eq!(route("/files/"), None);
-    assert_eq!(route("/cities/7/"), None);
+    let owner = |path| rules.get(path).map(|found| found.rule.owner);
+    let distinct = ["/cities/7", "/cities/new", "/files/a/b"].map(owner);
+    assert!(distinct.iter().all(Option::is_some));
+    assert!(distinct[0] != distinct[1] && distinct[1] != distinct[2]);
+    assert_eq!(owner("/cities/8"), distinct[0]);
+    assert_eq!(owner("/files/"), None);
+    assert_eq!(owner("/cities/7/"), None);
     let found = rules.get("/files/a/b").unwrap();
     assert_eq!(found.parameters.get("path"), Some("a/b"));
+}
+
+#[test]
+fn rules_that_share_in_another_way_own_other_responses() {
+    let rule = || Rule::get("/a");
+    let rules = [
+        rule(),
+        Rule::get("/{a}"),
+        rule().query(Query::Ignored),
+        rule().query(Query::only(["a"])),
+        rule().query(Query::except(["a"])),
+        rule().ignore_host(),
+        rule().vary_header("accept"),
+        rule().vary_header("accept").vary_header("origin"),
+        rule().vary_cookie("accept"),
+        rule().ignore_cookies(),
+        rule().share_authorized(),
+    ];
+    let owner = |rule| {
+        let rules = compile(vec![rule], vec![]).unwrap();
+        rules.get("/a").unwrap().rule.owner.as_u64()
+    };
+    let same = owner(rule().ttl(Duration::from_secs(1)).tag("a"));
+    assert_eq!(owner(rule()), same);
+    let owners: std::collections::HashSet<_> = rules.into_iter().map(owner).collect();
+    assert_eq!(owners.len(), 11);
 }
 
 #[test]

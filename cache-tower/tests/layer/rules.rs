@@ -68,6 +68,43 @@ async fn what_another_rule_stored_is_no_answer() {
 }
 
 #[tokio::test]
+async fn what_a_rule_shared_is_no_answer_where_it_no_longer_shares_it() {
+    let shared = |rule: Rule, field: &'static str| async move {
+        let cache = Cache::memory();
+        let site = |rule: Rule| {
+            let (origin, _) = origin(move |request| async move {
+                let value = request.headers().get(field);
+                let value = value.map_or("nobody", |value| value.to_str().unwrap());
+                Ok(with_fields(value.to_owned(), &[]))
+            });
+            let layer = CacheLayer::builder(cache.clone()).rule(rule);
+            layer.build().unwrap().layer(origin)
+        };
+        let alice = get_with(&site(rule), "/a", &[(field, "alice")]).await;
+        assert_eq!(text(alice).await, "alice");
+        get_text(&site(crate::support::rule()), "/a").await
+    };
+    assert_eq!(
+        shared(rule().share_authorized(), "authorization").await,
+        "nobody"
+    );
+    assert_eq!(shared(rule().ignore_cookies(), "cookie").await, "nobody");
+}
+
+#[tokio::test]
+async fn a_rule_that_tells_more_apart_does_not_show_what_was_stored_before() {
+    let cache = Cache::memory();
+    let site = |rule: Rule, answer: &'static str| {
+        let (origin, _) = origin(move |_| async move { Ok(with_fields(answer, &[])) });
+        let layer = CacheLayer::builder(cache.clone()).rule(rule);
+        layer.build().unwrap().layer(origin)
+    };
+    assert_eq!(get_text(&site(rule(), "de"), "/a").await, "de");
+    let telling = site(rule().vary_header("accept-language"), "en");
+    assert_eq!(get_text(&telling, "/a").await, "en");
+}
+
+#[tokio::test]
 async fn a_tag_that_cannot_be_stored_passes_on() {
     let (origin, calls) = numbered(&[]);
     let site = site(Rule::get("/{id}").ttl(MINUTE).tag("id:{id}"), origin);
