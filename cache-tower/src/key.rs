@@ -1,7 +1,7 @@
 //! The key of a request, and the tag of a URL.
 //!
-//! A key reads `{path} {host} ?{query} {field}={value} … cookie:{name}={value} …`. It is
-//! injective: what came from outside is escaped so that it contains no space, each part begins
+//! A key reads `{path} {host} :{scheme} ?{query} {field}={value} … cookie:{name}={value} …`. It
+//! is injective: what came from outside is escaped so that it contains no space, each part begins
 //! with what no other kind of part can begin with, and fields are written once per line.
 //!
 //! The path is in its normal form, so that patterns over keys can be written by hand. Since a
@@ -40,6 +40,11 @@ pub(crate) fn of<R>(request: &Request<R>, rule: &CompiledRule) -> Option<String>
     key.push(' ');
     if !rule.ignore_host {
         push_escaped(authority(uri, request.headers())?.as_bytes(), &mut key);
+    }
+    if let Some(scheme) = uri.scheme_str() {
+        // A service may answer the one by sending its clients to the other.
+        key.push_str(" :");
+        push_escaped(scheme.to_ascii_lowercase().as_bytes(), &mut key);
     }
     if let Some(query) = rule.query.select(uri.query()) {
         key.push_str(" ?");

@@ -69,7 +69,7 @@ impl CacheLayer {
 
     /// The handle on what is stored, for invalidations by hand and for metrics.
     ///
-    /// A key reads `{path} {host} ?{query} …`, so `invalidate_pattern("/cities/*")` takes all
+    /// A key reads `{path} {host} :{scheme} ?{query} …`, so `invalidate_pattern("/cities/*")` takes all
     /// cities. The responses of one URL carry the tag `http:{path}`.
     pub fn cache(&self) -> &Cache {
         &self.0.cache

@@ -73,7 +73,8 @@
 //!
 //! # What tells one response from another
 //!
-//! Path, query and host; and the header fields and cookies that the rule names. What else the
+//! Path, query, host, and the scheme where the request names it, as it does in HTTP/2; and the
+//! header fields and cookies that the rule names. What else the
 //! service looks at must be named, too: `Origin`, `X-Forwarded-Host`, a field of a proxy in
 //! front. Parameters of the query are sorted by name; see [`Query`].
 //!

@@ -50,7 +50,23 @@ fn path_query_and_host_are_in_the_key() {
     ];
     let distinct: std::collections::HashSet<_> = keys.iter().collect();
     assert_eq!(distinct.len(), keys.len(), "{keys:?}");
-    assert_eq!(key("http://A/x", &[]), key("/x", &host));
+    assert_eq!(key("http://A/x", &[]), key("http://a/x", &host));
+}
+
+#[test]
+fn the_scheme_is_in_the_key_where_the_request_names_it() {
+    let host = [("host", "a")];
+    let keys = [
+        key("http://a/x", &[]),
+        key("https://a/x", &[]),
+        key("/x", &host),
+        key("/x", &[("host", "a :http")]),
+        key("/x", &[("host", "http://a")]),
+    ];
+    let distinct: std::collections::HashSet<_> = keys.iter().collect();
+    assert_eq!(distinct.len(), keys.len(), "{keys:?}");
+    assert_eq!(keys[1], "/x a :https");
+    assert_eq!(key("HTTPS://a/x", &[]), keys[1]);
 }
 
 #[test]

@@ -8,6 +8,9 @@ use crate::percent;
 ///
 /// Names are compared decoded, so that `%70age` is `page`. Where parameters are sorted, those of
 /// one name keep their order.
+///
+/// A parameter with a `;` in it is always part of the key, with all of it: some services read it
+/// as two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Query {
@@ -68,7 +71,8 @@ fn sorted(query: &str, keep: impl Fn(&[u8]) -> bool) -> Cow<'_, str> {
     let named = query
         .split('&')
         .map(|parameter| (name(parameter), parameter));
-    let mut parameters: Vec<_> = named.filter(|(name, _)| keep(name)).collect();
+    let kept = named.filter(|(name, text)| keep(name) || text.contains(';'));
+    let mut parameters: Vec<_> = kept.collect();
     parameters.sort_by(|(one, _), (other, _)| one.cmp(other));
     let parameters: Vec<_> = parameters.into_iter().map(|(_, text)| text).collect();
     match &*parameters {
@@ -113,6 +117,13 @@ mod tests {
         assert_eq!(select(&Query::AsSent, text), text);
         assert_eq!(Query::Ignored.select(Some(text)), None);
         assert_eq!(Query::only(["id"]).select(Some(text)), None);
+    }
+
+    #[test]
+    fn a_parameter_that_may_be_read_as_two_is_kept_whole() {
+        let text = "utm=1;id=5&page=2";
+        assert_eq!(select(&Query::only(["page"]), text), "page=2&utm=1;id=5");
+        assert_eq!(select(&Query::except(["utm"]), text), "page=2&utm=1;id=5");
     }
 
     #[test]

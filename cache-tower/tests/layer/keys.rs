@@ -53,6 +53,31 @@ async fn the_host_is_keyed() {
 }
 
 #[tokio::test]
+async fn the_scheme_is_keyed() {
+    let (origin, calls) = echo();
+    let site = site(rule(), origin);
+    for _ in 0..2 {
+        for uri in ["http://h.example/a", "https://h.example/a"] {
+            assert_eq!(get_text(&site, uri).await, uri);
+        }
+    }
+    assert_eq!(calls.count(), 2);
+}
+
+#[tokio::test]
+async fn a_parameter_that_may_be_read_as_two_is_keyed() {
+    for query in [Query::only(["id"]), Query::except(["utm"])] {
+        let (origin, _) = echo();
+        let site = site(rule().query(query), origin);
+        for uri in ["/a?utm=1;id=5", "/a?utm=1;id=6", "/a?utm=1", "/a"] {
+            let answer = get(&site, uri).await;
+            let shares = uri == "/a?utm=1" || uri == "/a";
+            assert!(text(answer).await == uri || shares, "{uri}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_order_of_different_parameters_does_not_matter() {
     let (origin, calls) = echo();
     let site = site(rule(), origin);
