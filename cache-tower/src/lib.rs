@@ -48,7 +48,10 @@
 //! What no [`Rule`] speaks of passes through untouched. What one speaks of is stored if all of
 //! this holds; if not, the client gets the service's own answer, as fast as without the layer.
 //!
-//! 1. The request is a GET without a body. HEAD is answered from what GET stored.
+//! 1. The request is a GET without a body. HEAD is answered from what GET stored. A body is known
+//!    by its `Content-Length`, `Transfer-Encoding`, `Content-Type` or `Content-Encoding`. In
+//!    HTTP/2 one can come without any of them: a service whose answer to GET depends on a body
+//!    has no business behind this layer.
 //! 2. It has no `Range` and no condition such as `If-None-Match`. These go to the service, which
 //!    knows how to answer them.
 //! 3. It has no `Authorization` (RFC 9111 §3.5) and no `Cookie`, unless the rule says what they

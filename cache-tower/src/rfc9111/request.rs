@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_LENGTH, COOKIE, HeaderName, IF_MATCH, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, RANGE, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE,
+    HeaderName, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA,
+    RANGE, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue};
 
@@ -116,10 +117,14 @@ fn has_any(headers: &HeaderMap, names: &[HeaderName]) -> bool {
     names.iter().any(|name| headers.contains_key(name))
 }
 
-/// Whether a body comes with the request (RFC 9112 §6.3).
+/// Whether a body comes with the request (RFC 9112 §6.3), or one is described. In HTTP/2 a body
+/// need not have a length (RFC 9113 §8.1.1).
 fn has_content(headers: &HeaderMap) -> bool {
-    let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0")
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    has_any(
+        headers,
+        &[TRANSFER_ENCODING, CONTENT_TYPE, CONTENT_ENCODING],
+    ) || lengths.any(|length| length != "0")
 }
 
 fn is_pragma(headers: &HeaderMap) -> bool {
@@ -163,6 +168,11 @@ mod tests {
     fn a_body_or_a_protocol_switch_is_for_the_origin() {
         assert_eq!(look("content-length", "3"), Err(Bypass::Content));
         assert_eq!(look("transfer-encoding", "chunked"), Err(Bypass::Content));
+        assert_eq!(look("content-type", "text/plain"), Err(Bypass::Content));
+        assert_eq!(look("content-encoding", "br"), Err(Bypass::Content));
+        let lengths = [("content-length", "0"), ("content-length", "3")];
+        let looked = lookup_of(&lengths, Credentials::default());
+        assert_eq!(looked, Err(Bypass::Content));
         assert_eq!(look("upgrade", "websocket"), Err(Bypass::Upgrade));
         assert!(look("content-length", "0").is_ok());
     }
