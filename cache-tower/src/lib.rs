@@ -61,7 +61,8 @@
 //! 4. It does not say `Cache-Control: no-store` or `no-cache`. Such a request is answered by the
 //!    service, and what is stored stays.
 //! 5. The response has status 200, or another that the rule admits; never 206 or 304.
-//! 6. It does not say `no-store`, `no-cache` or `private`, and has no `Set-Cookie`.
+//! 6. It does not say `no-store`, `no-cache` or `private`, in a `Cache-Control` that can be read
+//!    or in `CDN-Cache-Control` or `Surrogate-Control`, and has no `Set-Cookie`.
 //! 7. All that its `Vary` names is part of the rule's key; `Vary: *` never is. A service that
 //!    compresses says `Vary: Accept-Encoding`: put the compression in front of this layer, or
 //!    name the field in the rule.

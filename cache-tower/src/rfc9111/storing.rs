@@ -53,7 +53,9 @@ pub(crate) struct Terms<'a> {
 /// 1. The status is one that the rule admits, and the response is whole: no `Content-Range`
 ///    (§3.3).
 /// 2. It does not say `no-store`, `private` (§5.2.2.5, §5.2.2.7) or `no-cache`, which would need
-///    validation for each use (§5.2.2.4).
+///    validation for each use (§5.2.2.4); neither there nor in `CDN-Cache-Control` (RFC 9213) or
+///    `Surrogate-Control`, whose lifetimes are not looked at. A `Cache-Control` that cannot be
+///    read counts as `no-store`.
 /// 3. It sets no cookie: §7.3 leaves that to the origin's `Cache-Control`, and few say it.
 /// 4. What `Vary` names is part of the key (§4.1); `*` never is.
 /// 5. It is not a stream that has no end.
@@ -66,9 +68,16 @@ pub(crate) fn check(
     let is_whole = terms.statuses.contains(&status) && !headers.contains_key(CONTENT_RANGE);
     let reasons = [
         (!is_whole, Unstorable::Status),
-        (directives.no_store, Unstorable::NoStore),
+        (
+            directives.no_store || directives.is_malformed,
+            Unstorable::NoStore,
+        ),
         (directives.private, Unstorable::Private),
         (directives.no_cache, Unstorable::NoCache),
+        (
+            CacheControl::targeted(headers).any(|it| it.forbids_storing()),
+            Unstorable::NoStore,
+        ),
         (headers.contains_key(SET_COOKIE), Unstorable::SetCookie),
         (!covers(terms.key_fields, headers), Unstorable::Vary),
         (is_event_stream(headers), Unstorable::EventStream),

@@ -37,6 +37,38 @@ async fn a_response_that_says_private_no_store_or_no_cache_is_not_shared() {
 }
 
 #[tokio::test]
+async fn a_response_whose_cache_control_cannot_be_read_is_not_shared() {
+    for says in [
+        &[("cache-control", "private; max-age=60")],
+        &[("cache-control", "max-age=60\", private")],
+        &[("cache-control", "x=\"a, no-store")],
+        &[("cache-control", "private max-age=60")],
+        &[("cache-control", "max-age=60 private")],
+    ] {
+        let stubborn = rule().override_ttl();
+        assert!(!is_shared(rule(), says, &[]).await, "{says:?}");
+        assert!(!is_shared(stubborn, says, &[]).await, "{says:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_that_says_so_to_caches_of_this_kind_is_not_shared() {
+    for says in [
+        &[
+            ("cdn-cache-control", "no-store"),
+            ("cache-control", "max-age=60"),
+        ],
+        &[
+            ("surrogate-control", "no-store"),
+            ("cache-control", "max-age=60"),
+        ],
+    ] {
+        assert!(!is_shared(rule(), says, &[]).await, "{says:?}");
+    }
+    assert!(is_shared(rule(), &[("surrogate-control", "max-age=60")], &[]).await);
+}
+
+#[tokio::test]
 async fn a_response_to_a_request_with_authorization_is_not_shared() {
     let asked = [("authorization", "Bearer alice")];
     assert!(!is_shared(rule(), &[], &asked).await);
