@@ -69,6 +69,10 @@ impl Flight {
         self.state.subscribe()
     }
 
+    pub(super) fn followers(&self) -> usize {
+        self.state.receiver_count()
+    }
+
     /// Tells followers. Once a flight has landed, its state stays.
     pub(super) fn tell(&self, state: State) {
         let replaced = self.state.send_replace(state);
@@ -139,7 +143,7 @@ impl Flights {
     #[cfg(feature = "testkit")]
     pub(super) fn followers(&self, key: &str) -> usize {
         let flight = self.shard(key).get(key).map(Arc::clone);
-        flight.map_or(0, |flight| flight.state.receiver_count())
+        flight.map_or(0, |flight| flight.followers())
     }
 
     fn shard(&self, key: &str) -> MutexGuard<'_, Shard> {

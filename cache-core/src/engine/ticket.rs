@@ -140,6 +140,21 @@ impl Ticket {
         self.lease = Some(lease);
     }
 
+    /// Whether what is published can be stored: not where the cache cannot be reached, for one.
+    pub fn is_storable(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// How many callers wait for the load now.
+    pub fn followers(&self) -> usize {
+        self.flight.followers()
+    }
+
+    /// How long callers wait for it, at most.
+    pub fn flight_wait(&self) -> Duration {
+        self.engine.flight_wait
+    }
+
     /// Drives the load, and renews the lease as long as it runs.
     ///
     /// Loads of the same key inside it go alone instead of waiting for themselves. Dropping the
