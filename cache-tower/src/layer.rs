@@ -8,6 +8,7 @@ use cache_core::{Cache, Error, Result};
 use tower_layer::Layer;
 
 use crate::cache_status::Status;
+use crate::detached::Detached;
 use crate::rules::{Invalidation, Rule, Rules};
 use crate::service::CacheService;
 
@@ -27,6 +28,7 @@ pub(crate) struct Shared {
     /// Where responses are stored.
     pub(crate) cache: Cache,
     pub(crate) rules: Rules,
+    pub(crate) detached: Detached,
     failed_invalidations: AtomicU64,
 }
 
@@ -169,6 +171,7 @@ impl CacheLayerBuilder {
         Ok(CacheLayer(Arc::new(Shared {
             cache: self.cache.namespace(&self.namespace),
             rules,
+            detached: Detached::new(),
             failed_invalidations: AtomicU64::new(0),
         })))
     }

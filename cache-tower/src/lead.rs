@@ -4,33 +4,33 @@
 //! began it goes away. It reads the body from the service, never through a client, so that a slow
 //! client holds nobody up.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use cache_core::engine::Ticket;
-use http::{HeaderMap, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::{Request, Response};
+use http_body::Body;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 use tower_service::Service;
 
 use crate::answer;
 use crate::body::ResponseBody;
 use crate::cache_status::Status;
-use crate::growing::{Growing, Reader, Writer, unless};
+use crate::detached::{Detached, GRACE};
+use crate::growing::{Growing, unless};
+use crate::layer::Shared;
 use crate::plan::{Admitted, Plan};
-use crate::rfc9111::{self, Unstorable};
-use crate::stored::{CachedResponse, Head, Stored};
+use crate::rfc9111::Unstorable;
+use crate::share::Flight;
+use crate::stored::CachedResponse;
 use crate::upstream::Upstream;
 
 /// How long a key is known not to be shared ("hit for miss"). Long enough to spare the callers
 /// of a busy route the wait for each other, short enough to be no loss when it is wrong.
 const NOT_SHARED_FOR: Duration = Duration::from_secs(10);
-
-/// How much of a body that is too large is kept for readers that lag behind, in bytes.
-const WINDOW: usize = 256 << 10;
 
 /// What followers are told before the response is stored.
 pub(crate) enum Progress {
@@ -43,18 +43,21 @@ pub(crate) type Client<B, E> = oneshot::Sender<Result<Response<ResponseBody<B>>,
 
 /// Asks the service, answers the client, and stores what may be stored.
 pub(crate) async fn lead<S, R, B>(
+    shared: Arc<Shared>,
     ticket: Ticket,
     plan: Plan,
     upstream: Upstream<S, R>,
-    client: Client<B, S::Error>,
+    mut client: Client<B, S::Error>,
 ) where
     S: Service<Request<R>, Response = Response<B>> + Clone,
     B: Body<Data = Bytes>,
 {
     let requested = SystemTime::now();
-    let response = match ticket.run(upstream.send()).await {
-        Ok(response) => response,
-        Err(error) => {
+    let forsaken = forsaken(&ticket, &mut client, &shared.detached);
+    let response = match ticket.run(unless(forsaken, upstream.send())).await {
+        Some(Ok(response)) => response,
+        None => return,
+        Some(Err(error)) => {
             ticket.unshared();
             // It has gone, perhaps; the error is its own all the same.
             let _ = client.send(Err(error));
@@ -65,11 +68,30 @@ pub(crate) async fn lead<S, R, B>(
     match plan.admit(&mut parts, &body.size_hint(), requested) {
         Ok(admitted) => {
             let flight = Flight { ticket, plan };
-            flight.share(admitted, parts, body, client).await;
+            let detached = &shared.detached;
+            flight.share(admitted, parts, body, client, detached).await;
         }
         Err(reason) => {
             let response = Response::from_parts(parts, body);
             refuse(ticket, &plan, reason, response, client).await;
+        }
+    }
+}
+
+/// Ends when the client has gone and nobody else has waited for a while, or when too many
+/// requests go on for nobody. Never, outside of a runtime.
+async fn forsaken<B, E>(ticket: &Ticket, client: &mut Client<B, E>, detached: &Detached) {
+    if Handle::try_current().is_err() {
+        return std::future::pending().await;
+    }
+    client.closed().await;
+    loop {
+        let room = detached.enter();
+        if room.is_some() || ticket.followers() > 0 {
+            sleep(GRACE).await;
+        }
+        if ticket.followers() == 0 {
+            return;
         }
     }
 }
@@ -98,159 +120,7 @@ async fn refuse<B, E>(
     }
 }
 
-async fn publish_not_shared(ticket: Ticket, plan: &Plan) {
+pub(crate) async fn publish_not_shared(ticket: Ticket, plan: &Plan) {
     let options = plan.options().ttl(NOT_SHARED_FOR);
     ticket.publish(CachedResponse::NotShared, options).await;
-}
-
-struct Flight {
-    ticket: Ticket,
-    plan: Plan,
-}
-
-/// What became of a body.
-enum Pumped {
-    Whole(Option<HeaderMap>),
-    /// It is longer than the limit; so much has been read.
-    TooLarge(u64),
-    Aborted,
-}
-
-impl Flight {
-    /// Hands the answer to all who wait, and stores it when it is whole.
-    async fn share<B, E>(
-        self,
-        admitted: Admitted,
-        parts: http::response::Parts,
-        body: B,
-        client: Client<B, E>,
-    ) where
-        B: Body<Data = Bytes>,
-    {
-        let admitted = Arc::new(admitted);
-        let (writer, reader) = self.announce(&admitted, &body.size_hint());
-        let mut client = Some((client, parts, reader));
-        let mut body = pin!(body);
-        // An empty body is read as soon as its head is: then the client is answered when it can
-        // be sure to find it stored.
-        if !body.is_end_stream() {
-            answer(&mut client);
-        }
-        let limit = self.plan.body_limit();
-        let pump = pump(body.as_mut(), &writer, &admitted.head, limit);
-        match self.ticket.run(unless(writer.deserted(), pump)).await {
-            Some(Pumped::Whole(trailers)) => {
-                self.publish(&admitted, &writer, trailers.clone()).await;
-                answer(&mut client);
-                writer.finish(trailers);
-            }
-            Some(Pumped::TooLarge(length)) => {
-                writer.keep_window();
-                publish_not_shared(self.ticket, &self.plan).await;
-                drain(body.as_mut(), writer, &admitted.head, length).await;
-            }
-            // Dropped, the ticket gives up and the writer aborts.
-            Some(Pumped::Aborted) | None => answer(&mut client),
-        }
-    }
-
-    /// Lets those who wait take part in the answer from here on.
-    fn announce(&self, admitted: &Arc<Admitted>, length: &SizeHint) -> (Writer, Reader) {
-        let (writer, growing) = Growing::new(length);
-        let reader = growing.reader().expect("a new body takes readers");
-        let progress = Progress::Shared(Arc::clone(admitted), growing);
-        let tags = self.plan.tags.iter().cloned().collect();
-        self.ticket.progress(Arc::new(progress), tags);
-        (writer, reader)
-    }
-
-    async fn publish(self, admitted: &Admitted, writer: &Writer, trailers: Option<HeaderMap>) {
-        let stored = Stored {
-            head: admitted.aged_head(),
-            body: writer.collect(),
-            trailers,
-        };
-        let value = CachedResponse::Response(Arc::new(stored));
-        let options = self.plan.options().ttl(admitted.ttl());
-        self.ticket.publish(value, options).await;
-    }
-}
-
-/// Reads the body until it ends, or is too large to be stored.
-async fn pump<B>(mut body: Pin<&mut B>, writer: &Writer, head: &Head, limit: usize) -> Pumped
-where
-    B: Body<Data = Bytes>,
-{
-    let mut length = 0;
-    let mut trailers = None;
-    while let Some(frame) = next(body.as_mut()).await {
-        match frame.map(Frame::into_data) {
-            Some(Ok(data)) => {
-                length += data.len() as u64;
-                if length > limit as u64 {
-                    writer.push(data);
-                    return Pumped::TooLarge(length);
-                }
-                // Whoever has read all of it finds it stored.
-                if body.is_end_stream() {
-                    writer.push_last(data);
-                } else {
-                    writer.push(data);
-                }
-            }
-            Some(Err(frame)) => trailers = frame.into_trailers().ok(),
-            None => return Pumped::Aborted,
-        }
-    }
-    if rfc9111::is_complete(&head.headers, length) {
-        Pumped::Whole(trailers)
-    } else {
-        Pumped::Aborted
-    }
-}
-
-/// Passes on the rest of a body that is too large to be stored, as fast as it is read.
-async fn drain<B>(mut body: Pin<&mut B>, writer: Writer, head: &Head, mut length: u64)
-where
-    B: Body<Data = Bytes>,
-{
-    let mut trailers = None;
-    while writer.room(WINDOW).await {
-        match unless(writer.unread(), next(body.as_mut())).await {
-            Some(Some(Some(frame))) => match frame.into_data() {
-                Ok(data) => {
-                    length += data.len() as u64;
-                    writer.push(data);
-                }
-                Err(frame) => trailers = frame.into_trailers().ok(),
-            },
-            Some(None) if rfc9111::is_complete(&head.headers, length) => {
-                return writer.finish(trailers);
-            }
-            // Failed, cut short, or nobody reads it.
-            _ => return,
-        }
-    }
-}
-
-/// The next frame; `Some(None)` if the body failed.
-async fn next<B: Body<Data = Bytes>>(mut body: Pin<&mut B>) -> Option<Option<Frame<Bytes>>> {
-    if body.is_end_stream() {
-        return None;
-    }
-    poll_fn(|context| {
-        body.as_mut()
-            .poll_frame(context)
-            .map(|frame| frame.map(Result::ok))
-    })
-    .await
-}
-
-/// Answers the client that began it, unless that is done.
-fn answer<B, E>(client: &mut Option<(Client<B, E>, http::response::Parts, Reader)>) {
-    if let Some((client, mut parts, reader)) = client.take() {
-        Status::Stored.add_to(&mut parts.headers);
-        let response = Response::from_parts(parts, ResponseBody::grow(reader));
-        let _ = client.send(Ok(response));
-    }
 }

@@ -67,8 +67,11 @@
 //!    compresses says `Vary: Accept-Encoding`: put the compression in front of this layer, or
 //!    name the field in the rule.
 //! 8. It is no stream of events, and its body ends within the
-//!    [limit](CacheLayerBuilder::body_limit), with the length that it announced. A longer one
-//!    passes through, to all who read it.
+//!    [limit](CacheLayerBuilder::body_limit), trailers and all, with the length that it
+//!    announced. A longer one passes through, to all who read it; so does one that comes in very
+//!    many small pieces, and one that stands still for longer than the cache's
+//!    [`flight_wait`](cache_core::CacheBuilder::flight_wait), which keeps nobody else from
+//!    asking anew. Trailers that set a cookie keep it from being stored, and are not handed on.
 //! 9. It is fresh: by `s-maxage`, `max-age` or `Expires` if it has one, else by the rule's
 //!    [`ttl`](Rule::ttl) (RFC 9111 §4.2.1).
 //!
@@ -118,7 +121,8 @@
 //! | `Cache-Status` | |
 //! |---|---|
 //! | `cache-core; hit; ttl=42` | from the cache; fresh for another 42 s |
-//! | `cache-core; fwd=miss; stored` | from the service, and into the cache |
+//! | `cache-core; fwd=miss; stored` | from the service, and into the cache if it ends whole within the limit |
+//! | `cache-core; fwd=miss; detail=unavailable` | from the service; the cache could not be used |
 //! | `cache-core; fwd=miss; collapsed` | from the service, by somebody else's request |
 //! | `cache-core; fwd=miss; detail=set-cookie` | from the service; not for others, because … |
 //! | `cache-core; fwd=bypass; detail=cookie` | passed on because of the request |
@@ -131,7 +135,11 @@
 //! runs in a task of its own. It goes on when its client goes away, for those who wait and for
 //! the invalidation; a timeout in front of the layer does not end it, one behind it does. What a
 //! middleware in front keeps in a task-local is not seen there; the tracing span is. Without a
-//! tokio runtime the caller drives the work.
+//! tokio runtime the caller drives the work. A runtime needs its timer enabled.
+//!
+//! What is to be shared goes on for another 30 to 60 seconds when nobody waits for it, so that it
+//! can be stored, and then is given up; so it is at once where 1,000 others of the layer go on
+//! like that. A change always goes on.
 //!
 //! The layer is ready when the service is, and calls the very service that was ready. A hit, and
 //! a caller who waits for another's answer, give back what readiness has cost.
@@ -171,6 +179,7 @@
 mod answer;
 mod body;
 mod cache_status;
+mod detached;
 mod future;
 mod growing;
 mod key;
@@ -180,9 +189,11 @@ mod miss;
 mod mutation;
 mod percent;
 mod plan;
+mod pump;
 mod rfc9111;
 mod rules;
 mod service;
+mod share;
 mod stored;
 mod sweep;
 mod upstream;

@@ -21,6 +21,7 @@ use crate::answer::{self, Answer};
 use crate::body::{Driver, ResponseBody};
 use crate::cache_status::Status;
 use crate::growing::Growing;
+use crate::layer::Shared;
 use crate::lead::{Progress, lead};
 use crate::plan::{Admitted, Plan};
 use crate::upstream::Upstream;
@@ -30,7 +31,7 @@ const ATTEMPTS: usize = 8;
 
 /// Answers a request, one way or another.
 pub(crate) async fn answer<S, R, B>(
-    cache: Cache,
+    shared: Arc<Shared>,
     plan: Plan,
     mut upstream: Upstream<S, R>,
 ) -> Result<Response<ResponseBody<B>>, S::Error>
@@ -41,9 +42,9 @@ where
     R: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
 {
-    match seek(&cache, &plan, &mut upstream).await {
+    match seek(&shared.cache, &plan, &mut upstream).await {
         Sought::Answer(response) => Ok(response),
-        Sought::Lead(ticket) => begin(ticket, plan, upstream).await,
+        Sought::Lead(ticket) => begin(shared, ticket, plan, upstream).await,
         Sought::Alone(status) => {
             let response = upstream.send().await?;
             Ok(answer::passed(response, Some(status)))
@@ -121,6 +122,7 @@ fn join<B>(admitted: &Admitted, growing: &Arc<Growing>, plan: &Plan) -> Sought<B
 
 /// Leads the flight in a task of its own, and waits for the head of the answer.
 async fn begin<S, R, B>(
+    shared: Arc<Shared>,
     ticket: Ticket,
     plan: Plan,
     upstream: Upstream<S, R>,
@@ -133,7 +135,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let (client, answer) = oneshot::channel();
-    let work = lead(ticket, plan, upstream, client).in_current_span();
+    let work = lead(shared, ticket, plan, upstream, client).in_current_span();
     let Ok(runtime) = Handle::try_current() else {
         return drive(Box::pin(work), answer).await;
     };

@@ -31,6 +31,8 @@ pub(crate) struct Plan {
 /// What may be stored of an answer, and for how long after it was received.
 pub(crate) struct Admitted {
     pub(crate) head: Head,
+    /// The length that its body was announced with, in bytes.
+    pub(crate) announced: Option<u64>,
     ttl: Duration,
     received: Instant,
 }
@@ -99,7 +101,8 @@ impl Plan {
         requested: SystemTime,
     ) -> Result<Admitted, Unstorable> {
         rfc9111::check_storable(parts.status, &parts.headers, self.rule.terms())?;
-        if length.lower() > self.body_limit() as u64 {
+        let announced = rfc9111::announced_length(&parts.headers, length.exact())?;
+        if announced.unwrap_or(length.lower()) > self.body_limit() as u64 {
             return Err(Unstorable::TooLarge);
         }
         let received = SystemTime::now();
@@ -116,6 +119,7 @@ impl Plan {
         };
         Ok(Admitted {
             head,
+            announced,
             ttl,
             received: Instant::now(),
         })

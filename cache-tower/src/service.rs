@@ -126,8 +126,8 @@ where
             }
             Way::Miss(plan) => {
                 let upstream = Upstream::new(self.take_ready(), request);
-                let cache = self.shared.cache.clone();
-                ResponseFuture::work(miss::answer(cache, plan, upstream))
+                let shared = Arc::clone(&self.shared);
+                ResponseFuture::work(miss::answer(shared, plan, upstream))
             }
             Way::Change(sweep) => {
                 let upstream = Upstream::new(self.take_ready(), request);

@@ -4,7 +4,7 @@
 //! of their own. At first everything is kept, so that a reader can come at any time and the whole
 //! can be stored. When the body turns out to be too long to be stored, only a window is kept:
 //! nobody can join any more, the writer waits for the slowest reader, and one that does not move
-//! while others wait is cut. A writer that is dropped before the end aborts: no reader ever takes
+//! while others have nothing to read is cut. A writer that is dropped before the end aborts: no reader ever takes
 //! a body that was cut short for a whole one.
 
 mod reader;
@@ -18,9 +18,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::SizeHint;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub(crate) use reader::Reader;
 pub(crate) use writer::{Writer, unless};
+
+/// What the keeping of a chunk costs beside its bytes.
+pub(crate) const CHUNK_OVERHEAD: usize = 64;
 
 /// A body under way.
 pub(crate) struct Growing {
@@ -53,10 +57,11 @@ enum End {
 }
 
 /// A reader's place.
-#[derive(Default)]
 struct Seat {
     /// The number of the next chunk that it reads.
     next: usize,
+    /// When it last read one.
+    moved: Instant,
     waker: Option<Waker>,
 }
 
@@ -89,7 +94,12 @@ impl Growing {
             }
             state.next_seat += 1;
             let seat = state.next_seat;
-            state.seats.insert(seat, Seat::default());
+            let place = Seat {
+                next: 0,
+                moved: Instant::now(),
+                waker: None,
+            };
+            state.seats.insert(seat, place);
             seat
         };
         self.moved.notify_waiters();
@@ -116,6 +126,24 @@ impl State {
     /// The number of the chunk behind the last that can be read.
     fn readable_end(&self) -> usize {
         self.dropped + self.chunks.len() - usize::from(self.withheld)
+    }
+
+    /// What is kept takes so much room, in bytes.
+    fn cost(&self) -> usize {
+        self.kept_bytes + self.chunks.len() * CHUNK_OVERHEAD
+    }
+
+    /// Whether a reader has nothing to read because another has not read what is kept.
+    fn is_held_up(&self) -> bool {
+        let end = self.readable_end();
+        self.dropped < end && self.seats.values().any(|seat| seat.next == end)
+    }
+
+    /// Since when the slowest reader has not moved, or `began` if that is later.
+    fn slowest_since(&self, began: Instant) -> Instant {
+        let slowest = self.seats.values().filter(|it| it.next == self.dropped);
+        let moved = slowest.map(|seat| seat.moved).min();
+        moved.unwrap_or(began).max(began)
     }
 
     fn push(&mut self, chunk: Bytes) {

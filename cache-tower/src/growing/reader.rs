@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
 
 use super::{End, Growing, State};
 
@@ -91,6 +92,7 @@ fn step(state: &mut State, seat: u64, trailers_read: bool) -> Step {
     if place.next < end {
         let chunk = state.chunks[place.next - dropped].clone();
         place.next += 1;
+        place.moved = Instant::now();
         state.trim();
         return Poll::Ready(Some(Ok(Frame::data(chunk))));
     }

@@ -5,10 +5,10 @@ use std::task::Context;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tokio::time::Instant;
 
 use super::reader::Aborted;
 use super::*;
+use crate::detached::Detached;
 
 fn growing() -> (Writer, Arc<Growing>) {
     Growing::new(&SizeHint::default())
@@ -161,10 +161,73 @@ async fn a_reader_that_stands_still_while_others_wait_is_cut() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_reader_that_moves_is_not_cut() {
+    let (writer, growing) = growing();
+    let (mut quick, mut slow) = (growing.reader().unwrap(), growing.reader().unwrap());
+    for _ in 0..20 {
+        writer.push(Bytes::from(vec![0; 50_000]));
+    }
+    writer.keep_window();
+    let quick = tokio::spawn(async move { while let Some(Ok(_)) = next(&mut quick).await {} });
+    let slow = tokio::spawn(async move {
+        let mut read = 0;
+        loop {
+            tokio::time::sleep(Duration::from_secs(9)).await;
+            match next(&mut slow).await {
+                Some(Ok(_)) => read += 1,
+                end => return (read, end.is_none()),
+            }
+        }
+    });
+    assert!(writer.room(256 << 10).await);
+    writer.finish(None);
+    quick.await.unwrap();
+    assert_eq!(slow.await.unwrap(), (20, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_that_all_stand_still_are_not_cut() {
+    let (writer, growing) = growing();
+    let (mut one, mut other) = (growing.reader().unwrap(), growing.reader().unwrap());
+    writer.keep_window();
+    writer.push(chunk("a"));
+    let waiting = tokio::time::timeout(Duration::from_secs(3_600), writer.room(1));
+    assert!(waiting.await.is_err());
+    writer.finish(None);
+    assert_eq!(rest(&mut one).await.unwrap(), "a");
+    assert_eq!(rest(&mut other).await.unwrap(), "a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_has_not_stood_still_for_long_is_not_cut() {
+    let (writer, growing) = growing();
+    let (mut quick, mut slow) = (growing.reader().unwrap(), growing.reader().unwrap());
+    writer.keep_window();
+    writer.push(chunk("a"));
+    next(&mut quick).await;
+    next(&mut slow).await;
+    // Nothing comes for a long time.
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    writer.push(chunk("b"));
+    next(&mut quick).await;
+    let waiting = tokio::time::timeout(Duration::from_secs(9), writer.room(1));
+    assert!(waiting.await.is_err());
+    assert_eq!(next(&mut slow).await, Some(Ok(chunk("b"))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_joins_a_body_that_is_given_up() {
+    let (writer, growing) = growing();
+    drop(growing.reader());
+    writer.deserted(&Detached::new()).await;
+    assert!(growing.reader().is_none());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_body_that_nobody_reads_is_given_up_in_the_end() {
     let (writer, growing) = growing();
     drop(growing.reader());
     let before = Instant::now();
-    writer.deserted().await;
+    writer.deserted(&Detached::new()).await;
     assert_eq!(before.elapsed(), Duration::from_secs(30));
 }

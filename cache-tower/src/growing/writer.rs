@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use tokio::runtime::Handle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{End, Growing, Seat, State};
+use crate::detached::{Detached, GRACE};
 
 /// How long a reader that others wait for may stand still.
 const STALL: Duration = Duration::from_secs(10);
-/// How long a body that nobody reads goes on, so that it can be stored.
-const DESERTED: Duration = Duration::from_secs(30);
+/// Below this a body is copied when it is kept, in bytes: it can be a piece of a large buffer.
+const SMALL: usize = 64 << 10;
 
 /// Writes a growing body. Dropped before [`finish`](Self::finish), it aborts the body.
 pub(crate) struct Writer(Arc<Growing>);
@@ -40,7 +41,7 @@ impl Writer {
     /// All that has been written, in one piece.
     pub(crate) fn collect(&self) -> Bytes {
         let state = self.0.lock();
-        if state.chunks.len() == 1 {
+        if state.chunks.len() == 1 && state.kept_bytes >= SMALL {
             return state.chunks[0].clone();
         }
         let mut whole = BytesMut::with_capacity(state.kept_bytes);
@@ -67,31 +68,45 @@ impl Writer {
     }
 
     /// Waits until less than `window` bytes are kept; false if nobody reads any more. A reader
-    /// that stands still while others wait for it is cut.
+    /// that does not move while others wait for it is cut.
     pub(crate) async fn room(&self, window: usize) -> bool {
+        let has_room = |state: &State| state.seats.is_empty() || state.cost() < window;
+        let timed = Handle::try_current().is_ok();
+        let began = Instant::now();
         loop {
-            let has_room = self.until(|state| state.seats.is_empty() || state.kept_bytes < window);
-            let waits = self.0.lock().seats.len() > 1 && Handle::try_current().is_ok();
-            if !waits {
-                // Alone: it may be as slow as it likes. Who comes later finds no place.
-                has_room.await;
-            } else if timeout(STALL, has_room).await.is_err() {
-                self.cut_slowest();
-                continue;
+            // Where nobody waits, all may be as slow as they like. Who comes later finds no place.
+            self.until(|state| has_room(state) || (timed && state.is_held_up()))
+                .await;
+            let deadline = {
+                let state = self.0.lock();
+                if has_room(&state) {
+                    return !state.seats.is_empty();
+                }
+                state.slowest_since(began) + STALL
+            };
+            if timeout_at(deadline, self.until(has_room)).await.is_err() {
+                self.cut_stalled(began);
             }
-            return !self.0.lock().seats.is_empty();
         }
     }
 
-    /// Ends when nobody has read for a while. Never, outside of a runtime.
-    pub(crate) async fn deserted(&self) {
+    /// Ends when nobody has read for a while, or when too much goes on for nobody; nobody can
+    /// join from then on. Never, outside of a runtime.
+    pub(crate) async fn deserted(&self, detached: &Detached) {
         if Handle::try_current().is_err() {
             return std::future::pending().await;
         }
         loop {
             self.unread().await;
-            let joined = self.until(|state| !state.seats.is_empty());
-            if timeout(DESERTED, joined).await.is_err() {
+            let room = detached.enter();
+            if room.is_some() {
+                let joined = self.until(|state| !state.seats.is_empty());
+                // Whether in time or not is decided below, where nobody can come in between.
+                let _ = timeout(GRACE, joined).await;
+            }
+            let mut state = self.0.lock();
+            if state.seats.is_empty() {
+                state.is_window = true;
                 return;
             }
         }
@@ -102,17 +117,22 @@ impl Writer {
         self.until(|state| state.seats.is_empty()).await;
     }
 
-    /// Takes the places of those who are behind all others, and what they have not read.
-    fn cut_slowest(&self) {
+    /// Takes the places of those for whom others have waited too long, and what they have not
+    /// read.
+    fn cut_stalled(&self, began: Instant) {
         let mut cut = Vec::new();
         self.0.change(|state| {
-            let oldest = state.dropped;
-            let stalled = |_: &u64, seat: &mut Seat| seat.next == oldest;
-            cut.extend(state.seats.extract_if(stalled));
-            state.trim();
+            if state.is_held_up() {
+                let oldest = state.dropped;
+                let stalled = |_: &u64, seat: &mut Seat| {
+                    seat.next == oldest && seat.moved.max(began).elapsed() >= STALL
+                };
+                cut.extend(state.seats.extract_if(stalled));
+                state.trim();
+            }
         });
-        let wakers = cut.into_iter().filter_map(|(_, seat)| seat.waker);
-        wakers.for_each(std::task::Waker::wake);
+        // None of them waits: the chunk that it has not read has woken it.
+        drop(cut);
     }
 
     async fn until(&self, holds: impl Fn(&State) -> bool) {

@@ -1,10 +1,12 @@
 //! Which header fields are stored, and whether a body is all that its head announced.
 
-use http::HeaderMap;
 use http::header::{
     AGE, CONNECTION, CONTENT_LENGTH, HeaderName, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
     TRANSFER_ENCODING, UPGRADE,
 };
+use http::{HeaderMap, HeaderValue};
+
+use super::storing::Unstorable;
 
 /// Fields about one connection or one proxy, which are not part of a response that is stored
 /// (RFC 9111 §3.1, RFC 9110 §7.6.1).
@@ -24,8 +26,17 @@ const NEVER_STORED: [HeaderName; 10] = [
 
 /// The fields that are stored of a response: all but those of the connection, which are the
 /// fixed ones and those that `Connection` names (RFC 9111 §3.1).
+///
+/// They are copied: a value can be a piece of a large buffer, which it would keep.
 pub(crate) fn to_store(headers: &HeaderMap) -> HeaderMap {
-    let mut stored = headers.clone();
+    let copied = headers.iter().map(|(name, value)| {
+        let copied = HeaderValue::from_bytes(value.as_bytes());
+        (name.clone(), copied.expect("it is a value already"))
+    });
+    let mut stored = HeaderMap::with_capacity(headers.len());
+    copied.for_each(|(name, value)| {
+        stored.append(name, value);
+    });
     for named in headers.get_all(CONNECTION) {
         for name in named.as_bytes().split(|byte| *byte == b',') {
             if let Ok(name) = HeaderName::from_bytes(name.trim_ascii()) {
@@ -39,18 +50,31 @@ pub(crate) fn to_store(headers: &HeaderMap) -> HeaderMap {
     stored
 }
 
-/// Whether a body of `length` bytes is what the head announced; an incomplete response is not
-/// stored (RFC 9111 §3.3).
-pub(crate) fn is_complete(headers: &HeaderMap, length: u64) -> bool {
-    headers.get_all(CONTENT_LENGTH).iter().all(|announced| {
-        let announced = announced.to_str().ok().map(str::parse::<u64>);
-        announced == Some(Ok(length))
-    })
+/// The length that a body was announced with, by its head or by the service itself: a body of
+/// another length is incomplete and not stored (RFC 9111 §3.3).
+///
+/// # Errors
+///
+/// [`Unstorable::Length`] if what was announced cannot be read, or contradicts itself.
+pub(crate) fn announced_length(
+    headers: &HeaderMap,
+    known: Option<u64>,
+) -> Result<Option<u64>, Unstorable> {
+    let mut length = known;
+    for announced in headers.get_all(CONTENT_LENGTH) {
+        let announced = announced.to_str().ok().and_then(|text| text.parse().ok());
+        let announced = announced.ok_or(Unstorable::Length)?;
+        if *length.get_or_insert(announced) != announced {
+            return Err(Unstorable::Length);
+        }
+    }
+    Ok(length)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::ETAG;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();
@@ -77,10 +101,26 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_complete_if_it_has_the_announced_length() {
-        assert!(is_complete(&headers(&[]), 3));
-        assert!(is_complete(&headers(&[("content-length", "3")]), 3));
-        assert!(!is_complete(&headers(&[("content-length", "4")]), 3));
-        assert!(!is_complete(&headers(&[("content-length", "x")]), 3));
+    fn a_length_is_announced_by_the_head_and_by_the_service() {
+        let announced = |lines: &[&'static str], known| {
+            let fields: Vec<_> = lines.iter().map(|line| ("content-length", *line)).collect();
+            announced_length(&headers(&fields), known)
+        };
+        assert_eq!(announced(&[], None), Ok(None));
+        assert_eq!(announced(&[], Some(3)), Ok(Some(3)));
+        assert_eq!(announced(&["3"], None), Ok(Some(3)));
+        assert_eq!(announced(&["3", "3"], Some(3)), Ok(Some(3)));
+        assert_eq!(announced(&["3"], Some(4)), Err(Unstorable::Length));
+        assert_eq!(announced(&["3", "4"], None), Err(Unstorable::Length));
+        assert_eq!(announced(&["x"], None), Err(Unstorable::Length));
+    }
+
+    #[test]
+    fn what_is_stored_holds_no_buffer_of_the_service() {
+        let line = bytes::Bytes::from(vec![b'x'; 1_000]);
+        let value = HeaderValue::from_maybe_shared(line.slice(..3)).unwrap();
+        let stored = to_store(&HeaderMap::from_iter([(ETAG, value)]));
+        assert_eq!(stored[ETAG], "xxx");
+        assert!(line.is_unique());
     }
 }

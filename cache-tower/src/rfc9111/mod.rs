@@ -10,7 +10,7 @@ mod mutation;
 mod request;
 mod storing;
 
-pub(crate) use fields::{is_complete, to_store};
+pub(crate) use fields::{announced_length, to_store};
 pub(crate) use freshness::{explicit_lifetime, initial_age};
 pub(crate) use mutation::{invalidates, is_unsafe, named_paths};
 pub(crate) use request::{Bypass, Credentials, Lookup, lookup};

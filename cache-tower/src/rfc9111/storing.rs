@@ -20,6 +20,8 @@ pub(crate) enum Unstorable {
     /// It states no lifetime, and the rule has none; or the lifetime is over.
     NotFresh,
     TooLarge,
+    /// What is said of its length contradicts itself.
+    Length,
 }
 
 impl Unstorable {
@@ -35,6 +37,7 @@ impl Unstorable {
             Self::EventStream => "event-stream",
             Self::NotFresh => "not-fresh",
             Self::TooLarge => "too-large",
+            Self::Length => "length",
         }
     }
 }

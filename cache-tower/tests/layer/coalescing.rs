@@ -1,6 +1,7 @@
 //! One upstream request for many, and no queue where there is nothing to share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cache_core::testkit::{Gate, Held, eventually, followers};
@@ -90,6 +91,74 @@ async fn followers_get_the_answer_when_the_leaders_client_has_gone() {
         assert_eq!(caller.await.unwrap(), "answer 1");
     }
     assert_eq!(calls.count(), 1);
+}
+
+/// A service that never answers, its calls, and how many of them have been given up.
+fn silent() -> (Origin, Calls, Arc<AtomicUsize>) {
+    struct GivenUp(Arc<AtomicUsize>);
+    impl Drop for GivenUp {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let given_up = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&given_up);
+    let (origin, calls) = origin(move |_| {
+        let call = GivenUp(Arc::clone(&counter));
+        async move {
+            let _call = call;
+            std::future::pending().await
+        }
+    });
+    (origin, calls, given_up)
+}
+
+/// Asks, and goes away after a second.
+async fn ask_and_go(site: &Site, uri: &str) {
+    let asked = tokio::time::timeout(Duration::from_secs(1), get(site, uri));
+    assert!(asked.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_nobody_waits_for_is_given_up() {
+    let (origin, calls, given_up) = silent();
+    let site = site(rule(), origin);
+    ask_and_go(&site, "/a").await;
+    tokio::time::sleep(Duration::from_secs(29)).await;
+    assert_eq!(given_up.load(Ordering::SeqCst), 0);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!((given_up.load(Ordering::SeqCst), calls.count()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_others_wait_for_is_not_given_up() {
+    let (origin, calls, given_up) = silent();
+    let layer = CacheLayer::builder(patient()).rule(rule()).build().unwrap();
+    let site = layer.layer(origin);
+    ask_and_go(&site, "/a").await;
+    let follower = spawn_get(&site);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!((given_up.load(Ordering::SeqCst), calls.count()), (0, 1));
+    follower.abort();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(given_up.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_requests_go_on_for_nobody() {
+    let (origin, calls, given_up) = silent();
+    let site = site(rule(), origin);
+    let clients: Vec<_> = (0..1_003)
+        .map(|page| {
+            let site = site.clone();
+            tokio::spawn(async move { ask_and_go(&site, &format!("/{page}")).await })
+        })
+        .collect();
+    for client in clients {
+        client.await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!((given_up.load(Ordering::SeqCst), calls.count()), (3, 1_003));
 }
 
 #[tokio::test]

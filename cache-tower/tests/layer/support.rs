@@ -28,6 +28,9 @@ pub(crate) enum TestBody {
         mpsc::UnboundedReceiver<Result<Frame<Bytes>, Broken>>,
         SizeHint,
     ),
+    /// As many kilobytes, each of which is there at once, and no end. The counter says how many
+    /// have been read.
+    Ready(Arc<AtomicUsize>, usize),
 }
 
 /// The test's end of a body.
@@ -59,6 +62,12 @@ impl Body for TestBody {
         match self.get_mut() {
             Self::Full(data) => Poll::Ready(data.take().map(|data| Ok(Frame::data(data)))),
             Self::Fed(frames, _) => frames.poll_recv(context),
+            Self::Ready(read, count) => {
+                if read.fetch_add(1, Ordering::SeqCst) >= *count {
+                    return Poll::Pending;
+                }
+                Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 1_024])))))
+            }
         }
     }
 
@@ -72,6 +81,7 @@ impl Body for TestBody {
                 SizeHint::with_exact(data.as_ref().map_or(0, |data| data.len() as u64))
             }
             Self::Fed(_, hint) => *hint,
+            Self::Ready(..) => SizeHint::default(),
         }
     }
 }
@@ -146,6 +156,12 @@ pub(crate) fn timed() -> (Cache, ManualClock) {
     let clock = ManualClock::new();
     let provider = MemoryProvider::builder().clock(clock.clock()).build();
     (Cache::builder(provider).build().unwrap(), clock)
+}
+
+/// A cache whose callers wait for each other however long it takes.
+pub(crate) fn patient() -> Cache {
+    let cache = Cache::builder(MemoryProvider::new());
+    cache.flight_wait(60 * MINUTE).build().unwrap()
 }
 
 /// The service behind a layer with this rule.
