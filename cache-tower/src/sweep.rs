@@ -189,3 +189,25 @@ fn key_patterns(
     }
     globs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::{Invalidation, Rules};
+    use http::Method;
+
+    #[test]
+    fn too_many_forms_of_a_key_are_one_glob() {
+        let globs = |route: &str, pattern: &str, path: &str| {
+            let put = Invalidation::on(Method::PUT, route).key_pattern(pattern);
+            let rules = Rules::compile(vec![], vec![put], &Cache::memory(), 1).unwrap();
+            let matched = rules.mutation(&Method::PUT, path).next().unwrap();
+            key_patterns(&matched.rule.key_patterns[0].1, &matched)
+        };
+        let few = globs("/{a}/{b}", "f:{a}:{b}", "/1/2");
+        assert!((2..=MAX_FORMS).contains(&few.len()), "{few:?}");
+        let many = "/{a}/{b}/{c}/{d}/{e}/{f}/{g}";
+        let one = globs(many, "f:{a}:{b}:{c}:{d}:{e}:{f}:{g}", "/1/2/3/4/5/6/7");
+        assert_eq!(one, ["f:*:*:*:*:*:*:*"]);
+    }
+}

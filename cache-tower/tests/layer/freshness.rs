@@ -52,6 +52,8 @@ async fn the_age_that_a_response_came_with_is_taken_off() {
 async fn a_rule_can_override_what_the_response_says() {
     let fields = &[("cache-control", "max-age=5")];
     assert_eq!(seconds_served(rule().override_ttl(), fields).await, 60);
+    let aged = &[("cache-control", "max-age=5"), ("age", "50")];
+    assert_eq!(seconds_served(rule().override_ttl(), aged).await, 60);
 }
 
 #[tokio::test]

@@ -73,6 +73,33 @@ async fn options_and_trace_pass_untouched() {
 }
 
 #[tokio::test]
+async fn head_does_not_wait_for_get() {
+    let (gate, held) = cache_core::testkit::Gate::new();
+    let (origin, calls) = origin(move |request| {
+        let held = held.clone();
+        async move {
+            if request.method() == Method::GET {
+                held.pass().await;
+                return Ok(with_fields("page", &[]));
+            }
+            Ok(with_fields("", &[]))
+        }
+    });
+    let site = site(rule(), origin);
+    let page = tokio::spawn({
+        let site = site.clone();
+        async move { get_text(&site, "/a").await }
+    });
+    gate.entered().await;
+    let head = soon(ask(&site, request(Method::HEAD, "/a", &[]))).await;
+    assert_eq!(status(&head), "cache-core; fwd=miss; detail=head");
+    assert_eq!(text(head).await, "");
+    gate.open();
+    assert_eq!(page.await.unwrap(), "page");
+    assert_eq!(calls.count(), 2);
+}
+
+#[tokio::test]
 async fn get_does_not_wait_for_head() {
     let (gate, held) = cache_core::testkit::Gate::new();
     let (origin, _) = origin(move |request| {
