@@ -140,6 +140,29 @@ pub(crate) fn path_literal(part: &str) -> String {
     escaped
 }
 
+/// A glob over paths whose literal parts are in the form of [`path_literal`].
+pub(crate) fn path_glob(glob: &str) -> String {
+    let mut written = String::with_capacity(glob.len());
+    let mut rest = glob;
+    while let Some(at) = rest.find(['*', '[', '\\']) {
+        written.push_str(&path_literal(&rest[..at]));
+        let special = &rest[at..];
+        let end = match special.as_bytes()[0] {
+            b'[' => special.find(']').map_or(special.len(), |end| end + 1),
+            b'\\' => special.chars().take(2).map(char::len_utf8).sum(),
+            _ => 1,
+        };
+        let (special, after) = special.split_at(end);
+        match special.strip_prefix('\\') {
+            Some(literal) if !literal.is_empty() => written.push_str(&path_literal(literal)),
+            _ => written.push_str(special),
+        }
+        rest = after;
+    }
+    written.push_str(&path_literal(rest));
+    written
+}
+
 fn push_part(part: &[u8], key: &mut String) {
     key.push(' ');
     push_escaped(part, key);

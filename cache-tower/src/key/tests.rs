@@ -142,6 +142,18 @@ fn a_path_pattern_takes_all_variants_of_a_path_and_no_other_path() {
 }
 
 #[test]
+fn a_glob_over_paths_matches_them_as_they_stand_in_keys() {
+    let matches = |glob: &str, uri: &str| {
+        let pattern = Pattern::new(path_pattern(&path_glob(glob))).unwrap();
+        pattern.matches(&key(uri, &[("host", "a")]))
+    };
+    assert!(matches("/s\u{e3}o/*", "/s%C3%A3o/1") && matches("/s%c3%a3o/*", "/s%C3%A3o/1"));
+    assert!(matches("/c%69ty/*", "/city/7") && !matches("/c%69ty/*", "/town/7"));
+    assert!(matches("/[ab]/*", "/b/1") && !matches("/[ab]/*", "/c/1"));
+    assert!(matches("/\\*/7", "/*/7") && !matches("/\\*/7", "/a/7"));
+}
+
+#[test]
 fn a_long_url_has_a_tag_of_its_own() {
     let (one, other) = (
         url_tag(&format!("/{:0300}", 1)),

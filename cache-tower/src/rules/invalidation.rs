@@ -3,8 +3,10 @@
 use cache_core::{Cache, Pattern, Result};
 use http::Method;
 
-use super::rule::{known, tag, wrong};
+use super::rule::{filled, known, tag, wrong};
 use super::template::Template;
+use crate::key;
+use crate::rfc9111::is_unsafe;
 
 /// What goes when a request of this method on this route has succeeded.
 ///
@@ -26,7 +28,7 @@ pub struct Invalidation {
 }
 
 impl Invalidation {
-    /// On requests of this method.
+    /// On requests of this method, which is one that may change something.
     pub fn on(method: Method, route: impl Into<String>) -> Self {
         Self::new(Some(method), route.into())
     }
@@ -55,7 +57,11 @@ impl Invalidation {
     }
 
     /// All responses go that are stored for a path that matches this glob, such as
-    /// `/cities/*`.
+    /// `/cities/*`, in the form in which the path was sent.
+    ///
+    /// Each pattern that differs leaves a mark, and a cache keeps 1,024 of them: over that, all
+    /// that is older than the oldest goes. A pattern with a parameter in it, on a route that
+    /// changes often, empties the cache again and again; a [`tag`](Self::tag) does not.
     pub fn path_pattern(mut self, template: impl Into<String>) -> Self {
         self.path_patterns.push(template.into());
         self
@@ -72,7 +78,9 @@ impl Invalidation {
     /// cache that the layer was made with: `cities:get_city:{id}`.
     ///
     /// A parameter is written as a function's key writes it as an argument. A parameter that
-    /// reads as a number takes both forms, that of a number and that of a text.
+    /// reads as a number takes both forms, that of a number and that of a text. A text without
+    /// a `*` is a single key; all others leave marks, as [patterns of paths](Self::path_pattern)
+    /// do.
     pub fn key_pattern(mut self, template: impl Into<String>) -> Self {
         self.key_patterns.push((None, template.into()));
         self
@@ -88,6 +96,7 @@ impl Invalidation {
     /// Checks the rule, whose route has the parameters of `route`.
     pub(super) fn compile(self, route: &Template, cache: &Cache) -> Result<CompiledInvalidation> {
         let name = &self.route;
+        self.check()?;
         let key_patterns = self.key_patterns.iter().map(|(target, text)| {
             let target = target.as_ref().unwrap_or(cache).clone();
             Ok((target, glob(name, known(name, route, text)?, text)?))
@@ -95,11 +104,25 @@ impl Invalidation {
         Ok(CompiledInvalidation {
             paths: each(&self.paths, |text| path(name, route, text))?,
             path_patterns: each(&self.path_patterns, |text| {
-                glob(name, path_pattern(name, route, text)?, text)
+                let template = path_pattern(name, route, text)?;
+                glob(name, template.map_literals(key::path_glob), text)
             })?,
             tags: each(&self.tags, |text| tag(name, route, text))?,
             key_patterns: key_patterns.collect::<Result<_>>()?,
         })
+    }
+
+    /// A rule that could never make anything go would be taken for one that does.
+    fn check(&self) -> Result<()> {
+        if let Some(method) = self.method.as_ref().filter(|it| !is_unsafe(it)) {
+            return Err(wrong(&self.route, format!("{method} changes nothing")));
+        }
+        let texts = [&self.paths, &self.path_patterns, &self.tags];
+        if texts.iter().all(|texts| texts.is_empty()) && self.key_patterns.is_empty() {
+            let what = "it names nothing that goes; its own path goes without a rule";
+            return Err(wrong(&self.route, what));
+        }
+        Ok(())
     }
 }
 
@@ -126,7 +149,7 @@ fn path_pattern(route: &str, parameters: &Template, text: &str) -> Result<Templa
         let what = format!("`{text}`: `{path}` goes with every query; leave the query out");
         return Err(wrong(route, what));
     }
-    known(route, parameters, text)
+    filled(route, parameters, text)
 }
 
 /// A template that is a glob once it is filled.

@@ -13,6 +13,10 @@ use crate::rfc9111::{Credentials, Terms};
 /// Raised when what is stored under a key changes its meaning.
 const OWNER: Owner = Owner::of("cache-tower").and("2");
 
+/// How many placeholders a tag or a path may have: each stands for up to two forms, so that one
+/// text becomes at most 32.
+const MAX_PLACEHOLDERS: usize = 5;
+
 /// What may be cached of the responses to GET on one route.
 ///
 /// Routes are written and matched as in axum 0.8: `/cities/{id}`, `/files/{*path}`. The rule
@@ -112,7 +116,9 @@ impl Rule {
         self
     }
 
-    /// Tags for what is stored; `{name}` is the route parameter, decoded. Tags are the same for
+    /// Tags for what is stored; `{name}` is the route parameter, decoded, of which there are at
+    /// most five. A number that is written as `007` stands for `7` as well, and a text for itself
+    /// in lower case. Tags are the same for
     /// functions and responses, so that one invalidation reaches both.
     pub fn tag(mut self, template: impl Into<String>) -> Self {
         self.tags.push(template.into());
@@ -200,9 +206,19 @@ pub(super) fn known(route: &str, parameters: &Template, text: &str) -> Result<Te
     Ok(template)
 }
 
+/// A template that is filled with each form of each parameter, which must not be too many.
+pub(super) fn filled(route: &str, parameters: &Template, text: &str) -> Result<Template> {
+    let template = known(route, parameters, text)?;
+    if template.placeholders() > MAX_PLACEHOLDERS {
+        let what = format!("`{text}` has more than {MAX_PLACEHOLDERS} placeholders");
+        return Err(wrong(route, what));
+    }
+    Ok(template)
+}
+
 /// A template of a tag, which is neither empty nor too long in itself.
 pub(super) fn tag(route: &str, parameters: &Template, text: &str) -> Result<Template> {
-    let template = known(route, parameters, text)?;
+    let template = filled(route, parameters, text)?;
     let shortest = template.fill(|_| vec!["x".to_owned()]).concat();
     match shortest.len() {
         1..=MAX_TAG_BYTES => Ok(template),

@@ -55,6 +55,21 @@ impl Template {
         names.collect()
     }
 
+    /// How many placeholders there are, of the same name or not.
+    pub(crate) fn placeholders(&self) -> usize {
+        let is_parameter = |piece: &&Piece| matches!(piece, Piece::Parameter(_));
+        self.0.iter().filter(is_parameter).count()
+    }
+
+    /// Writes all but the parameters in another form.
+    pub(crate) fn map_literals(self, form: impl Fn(&str) -> String) -> Self {
+        let mapped = self.0.into_iter().map(|piece| match piece {
+            Piece::Literal(literal) => Piece::Literal(form(&literal)),
+            parameter @ Piece::Parameter(_) => parameter,
+        });
+        Self(mapped.collect())
+    }
+
     /// The texts that result when each parameter is replaced by one of its forms; none if one of
     /// them has none.
     pub(crate) fn fill(&self, forms: impl Fn(&str) -> Vec<String>) -> Vec<String> {

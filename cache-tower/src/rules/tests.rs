@@ -77,9 +77,9 @@ fn two_rules_for_one_route_are_refused() {
         message.contains("/a/{name}") && message.contains("/a/{id}"),
         "{message}"
     );
-    let put = || Invalidation::on(Method::PUT, "/a");
+    let put = || Invalidation::on(Method::PUT, "/a").tag("a");
     refused(vec![], vec![put(), put()]);
-    let different = vec![put(), Invalidation::on(Method::DELETE, "/a")];
+    let different = vec![put(), Invalidation::on(Method::DELETE, "/a").tag("a")];
     assert!(compile(vec![], different).is_ok());
 }
 
@@ -107,6 +107,30 @@ fn options_that_cannot_work_are_refused() {
     for query in [put().path("/b?page=1"), put().path_pattern("/b?*")] {
         assert!(refused(vec![], vec![query]).contains("`/b` goes with every query"));
     }
+}
+
+#[test]
+fn an_invalidation_that_could_never_run_is_refused() {
+    for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+        let message = refused(vec![], vec![Invalidation::on(method, "/a").tag("a")]);
+        assert!(message.contains("changes nothing"), "{message}");
+    }
+    let message = refused(vec![], vec![Invalidation::on_any("/a")]);
+    assert!(message.contains("names nothing"), "{message}");
+}
+
+#[test]
+fn a_text_of_too_many_forms_is_refused() {
+    let route = "/{a}/{b}/{c}/{d}/{e}/{f}";
+    let five = "{a}{b}{c}{d}{e}";
+    let six = "{a}{b}{c}{d}{e}{f}";
+    assert!(compile(vec![Rule::get(route).tag(five)], vec![]).is_ok());
+    assert!(refused(vec![Rule::get(route).tag(six)], vec![]).contains("5 placeholders"));
+    let put = || Invalidation::on(Method::PUT, route);
+    refused(vec![], vec![put().tag(six)]);
+    refused(vec![], vec![put().path(route)]);
+    refused(vec![], vec![put().path_pattern(format!("{route}/*"))]);
+    assert!(compile(vec![], vec![put().key_pattern(six)]).is_ok());
 }
 
 #[test]
