@@ -90,8 +90,12 @@ impl Shared {
             Ok(plan) => plan,
             Err(status) => return Way::Pass(Some(status)),
         };
-        let hit = self.cache.peek(&plan.key, plan.owner);
-        match hit.map(|hit| Answer::of(&hit, &plan)) {
+        let mut answer = None;
+        self.cache.peek_if(&plan.key, plan.owner, |hit| {
+            let found = answer.insert(Answer::of(hit, &plan));
+            matches!(found, Answer::Response(_))
+        });
+        match answer {
             Some(Answer::Response(response)) => Way::Answer(response),
             Some(Answer::Alone(status)) => Way::Pass(Some(status)),
             Some(Answer::Damaged) | None => plan

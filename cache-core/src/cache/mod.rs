@@ -176,7 +176,18 @@ impl Cache {
     /// Looks into memory without waiting: `None` if the value is not there, or only a remote
     /// backend could tell. Allocates nothing.
     pub fn peek(&self, key: &str, owner: Owner) -> Option<Hit> {
-        let hit = self.peek_uncounted(key, owner)?;
+        self.peek_if(key, owner, |_| true)
+    }
+
+    /// Like [`peek`](Self::peek), where not every value is of use: what `takes` refuses is not
+    /// counted as a hit.
+    pub fn peek_if(
+        &self,
+        key: &str,
+        owner: Owner,
+        takes: impl FnOnce(&Hit) -> bool,
+    ) -> Option<Hit> {
+        let hit = self.peek_uncounted(key, owner).filter(takes)?;
         self.0.counters.hit();
         Some(hit)
     }

@@ -126,3 +126,14 @@ async fn the_cache_of_a_layer_tells_its_hits_and_misses() {
     let metrics = layer.cache().metrics();
     assert_eq!((metrics.hits, metrics.misses), (1, 1));
 }
+
+#[tokio::test]
+async fn what_is_stored_and_of_no_use_is_no_hit() {
+    let (origin, calls) = numbered(&[("cache-control", "private")]);
+    let layer = layer(rule());
+    let site = layer.layer(origin);
+    for _ in 0..10 {
+        get_text(&site, "/a").await;
+    }
+    assert_eq!((calls.count(), layer.cache().metrics().hits), (10, 0));
+}
