@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cache_core::Cache;
-use cache_core::engine::{Followed, Follower, Hit, Ticket, Turn};
+use cache_core::engine::{Followed, Follower, Hit, Ticket, Turn, carry};
 use http::{Request, Response};
 use http_body::Body;
 use tokio::runtime::Handle;
@@ -135,7 +135,7 @@ where
     B: Body<Data = Bytes> + Send + 'static,
 {
     let (client, answer) = oneshot::channel();
-    let work = lead(shared, ticket, plan, upstream, client).in_current_span();
+    let work = carry(lead(shared, ticket, plan, upstream, client)).in_current_span();
     let Ok(runtime) = Handle::try_current() else {
         return drive(Box::pin(work), answer).await;
     };

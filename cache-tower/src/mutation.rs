@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use cache_core::engine::carry;
 use http::{HeaderMap, Request, Response, StatusCode};
 use tokio::runtime::Handle;
 use tower_service::Service;
@@ -38,7 +39,7 @@ where
     B: Send + 'static,
 {
     let due = Due(shared, Some(sweep));
-    let work = send(due, upstream).in_current_span();
+    let work = carry(send(due, upstream)).in_current_span();
     let Ok(runtime) = Handle::try_current() else {
         return work.await;
     };

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 pub(crate) use near::Near;
 pub use through::Outcome;
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};
+pub use waits::carry;
 
 use crate::cache::Ttl;
 use crate::clock::{Clock, Timestamp};

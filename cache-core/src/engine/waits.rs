@@ -4,7 +4,7 @@
 //! the same key goes alone. A caller that is about to follow another flight is recorded in a
 //! graph first; if the other load waits, directly or through more, for one that the caller runs
 //! inside, it goes alone too. A chain is not seen through `tokio::spawn`; a circle through a
-//! spawned task ends when `flight_wait` has passed.
+//! spawned task ends when `flight_wait` has passed, unless [`carry`] took the chain along.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -43,6 +43,18 @@ pub(super) async fn run_inside<F: Future>(
         outer: inside(),
     };
     INSIDE.scope(Arc::new(link), load).await
+}
+
+/// Lets work know, in whatever task it runs, which loads it is done for: those that the caller of
+/// this function runs inside. What it asks for then does not wait for them.
+pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let link = inside();
+    async move {
+        match link {
+            Some(link) => INSIDE.scope(link, work).await,
+            None => work.await,
+        }
+    }
 }
 
 /// Whether the current task runs inside a load of this key.

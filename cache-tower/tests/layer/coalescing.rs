@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use cache_core::Cache;
 use cache_core::testkit::{Gate, Held, eventually, followers};
 use cache_tower::CacheLayer;
 use http::StatusCode;
@@ -159,6 +160,26 @@ async fn only_so_many_requests_go_on_for_nobody() {
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!((given_up.load(Ordering::SeqCst), calls.count()), (3, 1_003));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_inside_a_load_does_not_wait_for_that_load() {
+    let cache = Cache::memory();
+    let functions = cache.clone();
+    let (origin, _) = origin(move |_| {
+        let functions = functions.clone();
+        async move {
+            let load = async || Ok::<_, cache_core::Error>("inner".to_owned());
+            let text = functions.get_or_set("key", load).await.unwrap();
+            Ok(with_fields(text, &[]))
+        }
+    });
+    let layer = CacheLayer::builder(cache.clone()).rule(rule());
+    let site = layer.build().unwrap().layer(origin);
+    let began = tokio::time::Instant::now();
+    let load = async || Ok::<_, cache_core::Error>(get_text(&site, "/a").await);
+    assert_eq!(cache.get_or_set("key", load).await.unwrap(), "inner");
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]
