@@ -12,6 +12,7 @@ mod readiness;
 mod remote;
 mod rules;
 mod sharing;
+mod spans;
 mod stores;
 mod support;
 mod wire;
