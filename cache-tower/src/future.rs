@@ -17,9 +17,9 @@ type Answered<B, E> = Result<Response<ResponseBody<B>>, E>;
 pin_project! {
     /// The future of [`CacheService`](crate::CacheService).
     ///
-    /// A hit from memory is ready at once, and takes no allocation beyond its headers. Dropped
-    /// while the service works on what is to be shared, or on a change, it leaves that to a task
-    /// of its own, which goes on.
+    /// A hit from memory is ready at once, without a box or a task. Dropped while the service
+    /// works on what is to be shared, or on a change, it leaves that to a task of its own, which
+    /// goes on.
     pub struct ResponseFuture<F, B, E> {
         #[pin]
         kind: Kind<F, B, E>,

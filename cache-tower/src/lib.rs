@@ -58,8 +58,9 @@
 //!    change: [`vary_header`](Rule::vary_header), [`vary_cookie`](Rule::vary_cookie),
 //!    [`ignore_cookies`](Rule::ignore_cookies), [`share_authorized`](Rule::share_authorized).
 //!    Sites whose visitors carry cookies of no consequence to a page need `ignore_cookies` there.
-//! 4. It does not say `Cache-Control: no-store` or `no-cache`. Such a request is answered by the
-//!    service, and what is stored stays.
+//! 4. It does not say `Cache-Control: no-store` or `no-cache`, nor `max-age` less than the age of
+//!    what is stored. Such a request is answered by the service, and what is stored stays. Other
+//!    directives of requests are not looked at.
 //! 5. The response has status 200, or another that the rule admits; never 206 or 304.
 //! 6. It does not say `no-store`, `no-cache` or `private`, in a `Cache-Control` that can be read
 //!    or in `CDN-Cache-Control` or `Surrogate-Control`, and has no `Set-Cookie`.
@@ -73,7 +74,8 @@
 //!    [`flight_wait`](cache_core::CacheBuilder::flight_wait), which keeps nobody else from
 //!    asking anew. Trailers that set a cookie keep it from being stored, and are not handed on.
 //! 9. It is fresh: by `s-maxage`, `max-age` or `Expires` if it has one, else by the rule's
-//!    [`ttl`](Rule::ttl) (RFC 9111 §4.2.1).
+//!    [`ttl`](Rule::ttl) (RFC 9111 §4.2.1). Dates are compared with the system's clock; from then
+//!    on the cache's clock counts.
 //!
 //! An answer that is not for others leaves a mark for ten seconds, so that callers of the route
 //! do not wait for each other in vain.
@@ -81,17 +83,22 @@
 //! # What tells one response from another
 //!
 //! Path, query, host, and the scheme where the request names it, as it does in HTTP/2; and the
-//! header fields and cookies that the rule names. What else the
-//! service looks at must be named, too: `Origin`, `X-Forwarded-Host`, a field of a proxy in
-//! front. Parameters of the query are sorted by name; see [`Query`].
+//! header fields and cookies that the rule names. What else the service looks at must be named,
+//! too: `Origin`, `X-Forwarded-Host`, a field of a proxy in front. Parameters of the query are
+//! sorted by name; see [`Query`].
+//!
+//! The extensions of a request are not looked at. Where a middleware in front puts a user, a
+//! tenant or the peer's address there, and the service answers by it, the answer must say
+//! `Cache-Control: private`, or the middleware must put it into a field that the rule names. The
+//! extensions of a response are not stored.
 //!
 //! # What makes it go
 //!
 //! A request of any method that may change something makes go what is stored of its own path,
 //! when the service answered it with 2xx or 3xx, and so it does with paths that `Location` or
-//! `Content-Location` name (RFC 9111 §4.4). An [`Invalidation`] names more: paths, tags, and keys
-//! of functions. A load that is under way meanwhile is not stored, and whoever asks later does
-//! not wait for it.
+//! `Content-Location` name, as an absolute path or as a URL of the same host (RFC 9111 §4.4). An
+//! [`Invalidation`] names more: paths, tags, and keys of functions. A load that is under way
+//! meanwhile is not stored, and whoever asks later does not wait for it.
 //!
 //! Where it is unknown whether the service has done its work, all of that goes as well: after
 //! 502, 503 and 504, an error of the service, a panic, and when the request is dropped. After
