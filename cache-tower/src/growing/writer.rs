@@ -85,7 +85,7 @@ impl Writer {
                 state.slowest_since(began) + STALL
             };
             if timeout_at(deadline, self.until(has_room)).await.is_err() {
-                self.cut_stalled(began);
+                self.cut_stalled();
             }
         }
     }
@@ -119,14 +119,13 @@ impl Writer {
 
     /// Takes the places of those for whom others have waited too long, and what they have not
     /// read.
-    fn cut_stalled(&self, began: Instant) {
+    fn cut_stalled(&self) {
         let mut cut = Vec::new();
         self.0.change(|state| {
             if state.is_held_up() {
                 let oldest = state.dropped;
-                let stalled = |_: &u64, seat: &mut Seat| {
-                    seat.next == oldest && seat.moved.max(began).elapsed() >= STALL
-                };
+                let stalled =
+                    |_: &u64, seat: &mut Seat| seat.next == oldest && seat.moved.elapsed() >= STALL;
                 cut.extend(state.seats.extract_if(stalled));
                 state.trim();
             }

@@ -229,35 +229,53 @@ async fn a_path_goes_in_every_form_in_which_it_was_asked_for() {
     }
 }
 
-#[tokio::test]
-async fn a_page_of_an_old_function_result_does_not_outlive_the_change() {
-    let (gate, cache) = stores::slow_invalidation();
+/// A page is asked for while the results of functions go, which takes a while.
+async fn a_page_of_an_old_function_result_does_not_outlive_the_change(
+    gate: Gate,
+    pages: Cache,
+    functions: Cache,
+) {
     let row = Arc::new(AtomicUsize::new(1));
-    let (functions, stored) = (cache.clone(), Arc::clone(&row));
+    let (cache, stored) = (functions.clone(), Arc::clone(&row));
     let (origin, _) = origin(move |request| {
-        let (functions, row) = (functions.clone(), Arc::clone(&stored));
+        let (cache, row) = (cache.clone(), Arc::clone(&stored));
         async move {
             if request.method() == Method::PUT {
                 row.store(2, Ordering::SeqCst);
                 return Ok(with_fields("", &[]));
             }
             let load = async || Ok::<_, cache_core::Error>(row.load(Ordering::SeqCst) as u64);
-            let city = functions.get_or_set("get_city:7", load).await.unwrap();
+            let city = cache.get_or_set("get_city:7", load).await.unwrap();
             Ok(with_fields(format!("{city}"), &[]))
         }
     });
-    let layer = cities(cache).invalidate(put().key_pattern("get_city:{id}"));
-    let site = layer.build().unwrap().layer(origin);
+    let rule = put().key_pattern_in(&functions, "get_city:{id}");
+    let site = cities(pages).invalidate(rule).build().unwrap();
+    let site = site.layer(origin);
     assert_eq!(get_text(&site, "/cities/7").await, "1");
     let client = tokio::spawn({
         let site = site.clone();
         async move { change(&site, Method::PUT, "/cities/7").await }
     });
-    gate.entered().await;
+    soon(gate.entered()).await;
     get_text(&site, "/cities/7").await;
     gate.open();
     assert_eq!(status(&client.await.unwrap()), "cache-core; fwd=method");
     assert_eq!(get_text(&site, "/cities/7").await, "2");
+}
+
+#[tokio::test]
+async fn a_page_does_not_outlive_what_it_is_made_of_in_the_same_cache() {
+    let (gate, cache) = stores::slow_invalidation();
+    let functions = cache.namespace("functions");
+    a_page_of_an_old_function_result_does_not_outlive_the_change(gate, cache, functions).await;
+}
+
+#[tokio::test]
+async fn a_page_does_not_outlive_what_it_is_made_of_in_another_cache() {
+    let (gate, functions) = stores::slow_invalidation();
+    let pages = Cache::memory();
+    a_page_of_an_old_function_result_does_not_outlive_the_change(gate, pages, functions).await;
 }
 
 /// A service that changes what GET answers, and then ends its PUT in this way.
