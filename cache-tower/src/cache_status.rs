@@ -33,6 +33,9 @@ pub(crate) enum Status {
     Head,
     /// A request that may change something; all that it makes invalid has gone.
     Changed,
+    /// A request that may change something; other processes may still show what it makes invalid,
+    /// until the backend can be told.
+    InvalidationPending,
     /// A request that may change something; some of what it makes invalid may still be there.
     InvalidationFailed,
 }
@@ -61,6 +64,7 @@ impl Status {
             Self::Unnamed => "fwd=bypass; detail=no-key".to_owned(),
             Self::Head => "fwd=miss; detail=head".to_owned(),
             Self::Changed => "fwd=method".to_owned(),
+            Self::InvalidationPending => "fwd=method; detail=invalidation-pending".to_owned(),
             Self::InvalidationFailed => "fwd=method; detail=invalidation-failed".to_owned(),
         }
     }

@@ -109,7 +109,8 @@
 //! case, and with `007` for `7`.
 //!
 //! If an invalidation fails, the answer is handed on all the same, as the change has been made.
-//! It is logged, [counted](CacheLayer::failed_invalidations), and said in `Cache-Status`.
+//! It is logged, [counted](CacheLayer::failed_invalidations), and said in `Cache-Status`; so is,
+//! there alone, one that holds in this process and that the backend has yet to be told of.
 //!
 //! What changes past the layer is made to go by hand, by tag or by pattern:
 //!
@@ -134,7 +135,9 @@
 //! | `cache-core; fwd=miss; detail=set-cookie` | from the service; not for others, because … |
 //! | `cache-core; fwd=bypass; detail=cookie` | passed on because of the request |
 //! | `cache-core; fwd=request; detail=no-cache` | passed on because the client asked for it |
-//! | `cache-core; fwd=method` | a request that may change something |
+//! | `cache-core; fwd=method` | a request that may change something; what it changed has gone |
+//! | `cache-core; fwd=method; detail=invalidation-pending` | … it has gone in this process |
+//! | `cache-core; fwd=method; detail=invalidation-failed` | … it may still be there |
 //!
 //! # Tasks and readiness
 //!

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use cache_core::{Batch, Cache, MAX_TAG_BYTES, Result as CacheResult};
+use cache_core::{Batch, Cache, Invalidated, MAX_TAG_BYTES, Result as CacheResult};
 use http::Request;
 use http::header::HeaderMap;
 
@@ -168,9 +168,15 @@ impl<'s> Batches<'s> {
 
     async fn run(mut self) -> Status {
         for batch in &self.batches {
-            if let Err(error) = batch.run().await {
-                let count = batch.len() as u64;
-                self.status = self.shared.invalidation_failed(&error, count);
+            match batch.run().await {
+                Ok(Invalidated::Pending) if self.status == Status::Changed => {
+                    self.status = Status::InvalidationPending;
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let count = batch.len() as u64;
+                    self.status = self.shared.invalidation_failed(&error, count);
+                }
             }
         }
         self.status

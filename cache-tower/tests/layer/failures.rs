@@ -52,6 +52,22 @@ async fn a_change_is_answered_while_the_cache_is_down_and_its_failure_is_counted
 }
 
 #[tokio::test]
+async fn a_change_that_others_have_yet_to_hear_of_says_so() {
+    let (origin, _) = numbered(&[]);
+    let layer = CacheLayer::builder(stores::away()).rule(rule());
+    let layer = layer.build().unwrap();
+    let site = layer.layer(origin);
+    get_text(&site, "/a").await;
+    let answer = ask(&site, request(Method::PUT, "/a", &[])).await;
+    assert_eq!(
+        status(&answer),
+        "cache-core; fwd=method; detail=invalidation-pending"
+    );
+    assert_eq!(layer.failed_invalidations(), 0);
+    assert!(!is_hit(&get(&site, "/a").await));
+}
+
+#[tokio::test]
 async fn who_has_read_all_of_an_answer_finds_it_stored_however_slow_the_store_is() {
     let (gate, cache) = stores::slow();
     let (origin, calls) = numbered(&[]);

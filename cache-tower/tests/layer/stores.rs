@@ -10,7 +10,7 @@ use cache_core::provider::{
 };
 use cache_core::testkit::{Gate, Held};
 use cache_core::{
-    Cache, Entry, EntryId, Error, ErrorKind, MemoryProvider, Pattern, Payload, Result,
+    Cache, Entry, EntryId, Error, ErrorKind, Invalidated, MemoryProvider, Pattern, Payload, Result,
 };
 
 /// A cache whose backend cannot be reached.
@@ -49,6 +49,15 @@ pub(crate) fn slow_invalidation() -> (Gate, Cache) {
     (gate, Cache::builder(store).build().unwrap())
 }
 
+/// A cache whose backend is told of invalidations later.
+pub(crate) fn away() -> Cache {
+    let store = Store {
+        is_away: true,
+        ..Store::memory()
+    };
+    Cache::builder(store).build().unwrap()
+}
+
 /// A cache whose first entry comes back as bytes that nothing can be read from.
 pub(crate) fn damaging() -> Cache {
     let store = Store {
@@ -68,6 +77,7 @@ struct Store {
     /// Where `invalidate` stands until it may go on.
     invalidate: Option<Held>,
     holds_bytes: bool,
+    is_away: bool,
     /// Whether the next entry is damaged.
     damages: AtomicBool,
 }
@@ -81,6 +91,7 @@ impl Store {
             fill: None,
             invalidate: None,
             holds_bytes: false,
+            is_away: false,
             damages: AtomicBool::new(false),
         }
     }
@@ -162,7 +173,11 @@ impl Provider for Store {
             {
                 held.pass().await;
             }
-            self.up()?.invalidate(records).await
+            let mut invalidation = self.up()?.invalidate(records).await?;
+            if self.is_away {
+                invalidation.state = Invalidated::Pending;
+            }
+            Ok(invalidation)
         })
     }
 
