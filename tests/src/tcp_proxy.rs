@@ -1,10 +1,12 @@
-//! A TCP proxy between a test and a server: it can cut clients off behind the server's back.
+//! A TCP proxy between a test and a server: it can cut clients off behind the server's back, and
+//! hold back what both sides say.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// Forwards connections to a server, to the end of the process.
 #[derive(Debug)]
@@ -12,6 +14,7 @@ pub struct TcpProxy {
     address: SocketAddr,
     clients: Arc<Mutex<Vec<TcpStream>>>,
     sent: Arc<AtomicU64>,
+    held: Arc<AtomicBool>,
 }
 
 impl TcpProxy {
@@ -25,12 +28,14 @@ impl TcpProxy {
         let address = listener.local_addr().expect("its address");
         let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
         let sent = Arc::<AtomicU64>::default();
-        let (server, accepted, counted) = (server.into(), Arc::clone(&clients), Arc::clone(&sent));
+        let held = Arc::<AtomicBool>::default();
+        let (server, accepted) = (server.into(), Arc::clone(&clients));
+        let (counted, holding) = (Arc::clone(&sent), Arc::clone(&held));
         thread::spawn(move || {
             for client in listener.incoming() {
                 let Ok(client) = client else { return };
                 // A server that is down shows as a connection that ends at once.
-                if forward(&client, &server, &counted).is_ok() {
+                if forward(&client, &server, &counted, &holding).is_ok() {
                     accepted.lock().expect("the clients").push(client);
                 }
             }
@@ -39,6 +44,7 @@ impl TcpProxy {
             address,
             clients,
             sent,
+            held,
         }
     }
 
@@ -50,6 +56,16 @@ impl TcpProxy {
     /// How many bytes clients have sent to the server so far.
     pub fn sent_bytes(&self) -> u64 {
         self.sent.load(Ordering::Acquire)
+    }
+
+    /// Keeps connections open, new ones too, and holds back what is sent on them, both ways.
+    pub fn hold(&self) {
+        self.held.store(true, Ordering::Release);
+    }
+
+    /// Delivers what was held back, and forwards again.
+    pub fn release(&self) {
+        self.held.store(false, Ordering::Release);
     }
 
     /// Ends all connections for their clients. What they have sent stays on its way, and the
@@ -66,22 +82,35 @@ impl TcpProxy {
     }
 }
 
-fn forward(client: &TcpStream, server: &str, sent: &Arc<AtomicU64>) -> io::Result<()> {
+fn forward(
+    client: &TcpStream,
+    server: &str,
+    sent: &Arc<AtomicU64>,
+    held: &Arc<AtomicBool>,
+) -> io::Result<()> {
     let server = TcpStream::connect(server)?;
-    copy(client.try_clone()?, server.try_clone()?, Arc::clone(sent));
-    copy(server, client.try_clone()?, Arc::default());
+    let (there, back) = (server.try_clone()?, client.try_clone()?);
+    let (asking, counted, holding) = (back.try_clone()?, Arc::clone(sent), Arc::clone(held));
+    thread::spawn(move || copy(asking, there, &counted, &holding));
+    let holding = Arc::clone(held);
+    thread::spawn(move || {
+        copy(server, back.try_clone()?, &AtomicU64::default(), &holding);
+        // The server has hung up, or the client is gone.
+        back.shutdown(Shutdown::Both)
+    });
     Ok(())
 }
 
 /// Copies until either end is closed, and leaves both as they are.
-fn copy(mut from: TcpStream, mut to: TcpStream, counted: Arc<AtomicU64>) {
-    thread::spawn(move || {
-        let mut buffer = [0; 16_384];
-        while let Ok(length @ 1..) = from.read(&mut buffer) {
-            if to.write_all(&buffer[..length]).is_err() {
-                return;
-            }
-            counted.fetch_add(length as u64, Ordering::AcqRel);
+fn copy(mut from: TcpStream, mut to: TcpStream, counted: &AtomicU64, held: &AtomicBool) {
+    let mut buffer = [0; 16_384];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        while held.load(Ordering::Acquire) {
+            thread::sleep(Duration::from_millis(1));
         }
-    });
+        if to.write_all(&buffer[..length]).is_err() {
+            return;
+        }
+        counted.fetch_add(length as u64, Ordering::AcqRel);
+    }
 }
