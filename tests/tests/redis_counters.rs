@@ -8,7 +8,7 @@ use cache_core::provider::Slot;
 use cache_core::{Entry, ErrorKind, Payload, Provider, RedisProvider};
 use cache_tests::redis_node::{
     deaf_node, delivered, entry, invalidate, key, key_record, lead, node, refused, set, shown,
-    tagged, terms,
+    slow_node, tagged, terms,
 };
 use cache_tests::redis_server::RedisServer;
 
@@ -274,5 +274,22 @@ async fn expire_brings_nothing_back() {
         assert_eq!(shown(&other, &key).await, None);
         invalidate(&deaf, Record::Tag("so that it hears".into())).await;
         assert_eq!(shown(&deaf, &key).await, None);
+    }
+}
+
+/// The invalidation holds on its node from when it was asked for, though the server has yet to
+/// hear of it.
+#[tokio::test]
+async fn what_waits_to_be_invalidated_is_neither_counted_on_nor_extended() {
+    let server = RedisServer::start();
+    let node = slow_node(&server).await;
+    let key = key("pending");
+    for tags in [&[][..], &["t"]] {
+        set(&node, &key, counter(&node, 40, None, tags)).await;
+        node.log().pend(&[Record::All("cache:n".into())], "cache:");
+        assert!(!node.expire(&key, Some(MINUTE)).await.unwrap(), "{tags:?}");
+        assert_eq!(add(&node, &key, 2).await.unwrap(), 2, "{tags:?}");
+        assert_eq!(count(&node, &key).await, None, "{tags:?}");
+        node.log().delivered(node.log().pending().1);
     }
 }

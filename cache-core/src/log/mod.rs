@@ -20,6 +20,9 @@ use pending::Pending;
 use crate::clock::Timestamp;
 use crate::entry::Meta;
 
+/// No log gets here, and a script's floating-point number still does exactly.
+const BEYOND_ALL: u64 = 1 << 53;
+
 /// Told of single keys whose loads in flight, and copies, must not outlive a record.
 pub trait Watcher: Send + Sync {
     /// What is known or being loaded of `key` is old from here on.
@@ -175,13 +178,15 @@ impl Log {
     }
 
     /// The first sequence from which on an entry without tags at `key` is visible, and the
-    /// incarnation that it must have.
+    /// incarnation that it must have. No entry is, while a record that matches the key waits for
+    /// the backend.
     pub fn visible_from(&self, key: &str) -> Stamp {
         self.read(|state| {
-            Stamp::new(
-                state.stamp.incarnation(),
-                state.barriers.visible_from(key, &[]),
-            )
+            let sequence = match state.pending.visible_from(key, &[]) {
+                0 => state.barriers.visible_from(key, &[]),
+                _ => BEYOND_ALL,
+            };
+            Stamp::new(state.stamp.incarnation(), sequence)
         })
     }
 
@@ -440,5 +445,15 @@ mod tests {
         assert!(!log.was_visible(KEY, &oldest, &undo));
         let undo_one = log.undo("p:n:*");
         assert!(!log.was_visible(KEY, &newer, &undo_one));
+    }
+
+    #[test]
+    fn while_an_invalidation_waits_no_entry_is_new_enough() {
+        let log = Log::remote(Caps::DEFAULT);
+        log.pend(&[Record::All("p:n".into())], "p:");
+        assert!(log.visible_from(KEY).sequence() > u64::from(u32::MAX));
+        assert_eq!(log.visible_from("p:other:k").sequence(), 0);
+        log.delivered(log.pending().1);
+        assert_eq!(log.visible_from(KEY).sequence(), 0);
     }
 }
