@@ -51,14 +51,8 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    async fn start(url: String, prefix: &str) -> Self {
-        let provider = RedisProvider::builder(url)
-            .key_prefix(prefix)
-            .heartbeat(HEARTBEAT)
-            .touch_bound(TOUCH_BOUND)
-            .command_timeout(COMMAND_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT);
-        let provider = provider.build().await.expect("the provider is built");
+    async fn start(url: &str, prefix: &str) -> Self {
+        let provider = provider(url, prefix).await;
         let log = cache_core::Provider::log(&provider).clone();
         let builder = Cache::builder(provider).memory_tier(MemoryTier::new());
         let cache = builder.build().expect("the cache is built");
@@ -102,6 +96,23 @@ impl Node {
     }
 }
 
+/// A provider with short times, which a busy machine may exceed at first.
+async fn provider(url: &str, prefix: &str) -> RedisProvider {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let builder = RedisProvider::builder(url)
+            .key_prefix(prefix)
+            .heartbeat(HEARTBEAT)
+            .touch_bound(TOUCH_BOUND)
+            .command_timeout(COMMAND_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT);
+        match builder.build().await {
+            Ok(provider) => return provider,
+            Err(error) => assert!(Instant::now() < deadline, "no provider: {error}"),
+        }
+    }
+}
+
 /// The nodes of one deployment.
 #[derive(Debug)]
 pub(crate) struct Nodes(pub(crate) Vec<Node>);
@@ -114,7 +125,7 @@ impl Nodes {
                 PROXIED => format!("redis://{}", backend.proxy.address()),
                 _ => backend.server.url(),
             };
-            nodes.push(Node::start(url, prefix).await);
+            nodes.push(Node::start(&url, prefix).await);
         }
         Self(nodes)
     }
