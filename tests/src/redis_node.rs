@@ -32,11 +32,19 @@ pub async fn node(server: &RedisServer) -> RedisProvider {
 ///
 /// If the server cannot be reached.
 pub async fn deaf_node(server: &RedisServer) -> RedisProvider {
+    build(deaf(server)).await
+}
+
+/// Settings of a deaf node.
+///
+/// # Panics
+///
+/// If the server cannot be reached.
+pub fn deaf(server: &RedisServer) -> RedisProviderBuilder {
     let rules = ["on", ">secret", "~*", "&*", "+@all", "-client|setname"];
     let _: () = server.cli(&[&["ACL", "SETUSER", "deaf"], &rules[..]].concat());
     let url = server.url().replace("redis://", "redis://deaf:secret@");
-    let builder = RedisProvider::builder(url).client_name("deaf");
-    build(slow(builder)).await
+    slow(RedisProvider::builder(url).client_name("deaf"))
 }
 
 /// A node that hears of records by the stream alone: its next heartbeat is an hour away.

@@ -1,6 +1,7 @@
 //! Assembling a provider.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::RedisProvider;
@@ -9,6 +10,7 @@ use super::entries::Entries;
 use super::error::{configuration, timed_out};
 use super::keys::LogKeys;
 use super::server::{Bounds, Server};
+use super::sweep::Sweeper;
 use super::tasks::Tasks;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -28,6 +30,7 @@ pub struct RedisProviderBuilder {
     bounds: Bounds,
     heartbeat: Duration,
     lease_ttl: Duration,
+    sweep: Option<Duration>,
     caps: Caps,
     clock: Clock,
     lazy: bool,
@@ -46,6 +49,7 @@ impl RedisProviderBuilder {
             },
             heartbeat: Duration::from_secs(1),
             lease_ttl: Duration::from_secs(10),
+            sweep: Some(Duration::from_secs(300)),
             caps: Caps::DEFAULT,
             clock: Clock::system(),
             lazy: false,
@@ -97,6 +101,22 @@ impl RedisProviderBuilder {
     /// three times as often while the load runs.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
+        self
+    }
+
+    /// The time from one sweep of the deployment to the next; default 5 min. A sweep frees the
+    /// entries that invalidations have hidden: one process at a time looks through the database,
+    /// some 200 keys in a step, and leaves the server alone for 20 ms or four times as long as the
+    /// step took, whichever is longer.
+    pub fn sweep(mut self, interval: Duration) -> Self {
+        self.sweep = Some(interval);
+        self
+    }
+
+    /// Lets other processes sweep. Where none does, entries that are hidden and have no time to
+    /// live stay until a new value takes their place, or the server evicts them.
+    pub fn no_sweep(mut self) -> Self {
+        self.sweep = None;
         self
     }
 
@@ -156,7 +176,10 @@ impl RedisProviderBuilder {
         } else {
             self.heartbeat
         };
-        let tasks = Tasks::start(server, &backplane, first, self.heartbeat);
+        let freed = Arc::<AtomicU64>::default();
+        let sweeper = |interval| Sweeper::new(&backplane, interval, Arc::clone(&freed));
+        let sweeper = self.sweep.map(sweeper).transpose()?;
+        let tasks = Tasks::start(server, &backplane, first, self.heartbeat, sweeper);
         Ok(RedisProvider {
             entries: Entries {
                 backplane,
@@ -164,6 +187,7 @@ impl RedisProviderBuilder {
             },
             key_prefix: self.key_prefix.into(),
             address: address.into(),
+            freed,
             _tasks: tasks,
         })
     }
@@ -205,13 +229,14 @@ impl RedisProviderBuilder {
         Ok(())
     }
 
-    fn spans(&self) -> [(&'static str, Duration); 5] {
+    fn spans(&self) -> [(&'static str, Duration); 6] {
         [
             ("connect_timeout", self.bounds.connect),
             ("command_timeout", self.bounds.command),
             ("heartbeat", self.heartbeat),
             ("touch_bound", self.bounds.touch),
             ("lease_ttl", self.lease_ttl),
+            ("sweep", self.sweep.unwrap_or(Duration::MAX)),
         ]
     }
 }

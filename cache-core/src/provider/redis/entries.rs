@@ -156,11 +156,17 @@ impl Entries {
     }
 
     pub(super) async fn remove(&self, entries: &[(Box<str>, EntryId)]) -> Result<()> {
+        self.free(entries).await.map(drop)
+    }
+
+    /// Like [`remove`](Self::remove): how many of them were still there.
+    pub(super) async fn free(&self, entries: &[(Box<str>, EntryId)]) -> Result<u64> {
         let removals = entries.iter().map(|(key, id)| remove_call(key, *id));
+        let mut freed = 0;
         for removed in self.backplane.link.calls(removals.collect()).await? {
-            removed?;
+            freed += read::<u64>(removed?)?;
         }
-        Ok(())
+        Ok(freed)
     }
 
     /// Whether a header is that of an entry that was visible before the records of `undo`.

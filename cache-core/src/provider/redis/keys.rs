@@ -9,6 +9,8 @@ pub(super) struct LogKeys {
     pub(super) stream: String,
     /// What heartbeats write.
     pub(super) beat: String,
+    /// Whose turn it is to sweep.
+    pub(super) sweep: String,
     /// The scope that all keys of the deployment are in.
     pub(super) root: String,
 }
@@ -21,6 +23,7 @@ impl LogKeys {
             inv: format!("{{{prefix}}}:inv"),
             stream: format!("{{{prefix}}}:log"),
             beat: format!("{{{prefix}}}:beat"),
+            sweep: format!("{{{prefix}}}:sweep"),
             root: root.to_owned(),
         }
     }
@@ -36,5 +39,6 @@ mod tests {
         assert_eq!(keys.inv, "{app%2E}:inv");
         assert_eq!(keys.stream, "{app%2E}:log");
         assert_eq!(keys.beat, "{app%2E}:beat");
+        assert_eq!(keys.sweep, "{app%2E}:sweep");
     }
 }

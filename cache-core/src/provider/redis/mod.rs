@@ -19,12 +19,14 @@ mod script;
 mod server;
 mod server_time;
 mod stored;
+mod sweep;
 mod tail;
 mod tasks;
 
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use builder::RedisProviderBuilder;
@@ -61,6 +63,9 @@ const NAME: &str = "redis";
 /// When the server restarts, or loses the log's keys, everything that was stored before counts as
 /// hidden: more is computed, never less hidden.
 ///
+/// What is invalidated by tag, pattern or namespace is hidden at once and freed later, by a
+/// [sweep](RedisProviderBuilder::sweep) or by its time to live.
+///
 /// The server's user needs the right to run scripts, streams and `INFO`. An eviction policy may be
 /// set; what it evicts is computed again.
 ///
@@ -79,6 +84,7 @@ pub struct RedisProvider {
     entries: Entries,
     key_prefix: Box<str>,
     address: Box<str>,
+    freed: Arc<AtomicU64>,
     _tasks: Tasks,
 }
 
@@ -87,6 +93,11 @@ impl RedisProvider {
     /// `unix:///path/of/the/socket`.
     pub fn builder(url: impl Into<String>) -> RedisProviderBuilder {
         RedisProviderBuilder::new(url.into())
+    }
+
+    /// How many hidden entries the sweeps of this process have freed so far.
+    pub fn swept(&self) -> u64 {
+        self.freed.load(Ordering::Relaxed)
     }
 }
 

@@ -45,6 +45,7 @@ pub(super) static APPEND: Script = script!(" flags=allow-oom": "log.lua", "appen
 pub(super) static TAKE: Script = script!(" flags=allow-oom": "entry.lua", "take.lua");
 pub(super) static RENEW: Script = script!(" flags=allow-oom": "entry.lua", "renew.lua");
 pub(super) static REMOVE: Script = script!(" flags=allow-oom": "entry.lua", "remove.lua");
+pub(super) static SWEEP: Script = script!(" flags=allow-oom": "sweep.lua");
 pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
 
 // What the server refuses then, as a whole and before it has written anything.

@@ -1,4 +1,4 @@
-//! What runs in the background: the heartbeat, and the tail. Both end with the provider.
+//! What runs in the background: heartbeat, tail and sweep. All end with the provider.
 
 use std::error::Error as _;
 use std::sync::{Arc, Weak};
@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 
 use super::backplane::Backplane;
 use super::server::Server;
+use super::sweep::Sweeper;
 use super::tail::Tail;
 use crate::error::Error;
 
@@ -15,15 +16,16 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The running tasks; dropping this ends them.
-pub(super) struct Tasks([JoinHandle<()>; 2]);
+pub(super) struct Tasks(Vec<JoinHandle<()>>);
 
 impl Tasks {
-    /// Starts both: the heartbeat after `first`, then every `period`.
+    /// Starts them: the heartbeat after `first`, then every `period`; the sweep if there is one.
     pub(super) fn start(
         server: Server,
         backplane: &Arc<Backplane>,
         first: Duration,
         period: Duration,
+        sweeper: Option<Sweeper>,
     ) -> Self {
         let tail = Tail {
             server: server.clone(),
@@ -32,7 +34,9 @@ impl Tasks {
             backplane: Arc::downgrade(backplane),
         };
         let heartbeat = heartbeat(server, Arc::downgrade(backplane), first, period);
-        Self([tokio::spawn(heartbeat), tokio::spawn(tail.run())])
+        let mut tasks = vec![tokio::spawn(heartbeat), tokio::spawn(tail.run())];
+        tasks.extend(sweeper.map(|sweeper| tokio::spawn(sweeper.run())));
+        Self(tasks)
     }
 }
 

@@ -1,0 +1,155 @@
+//! Frees what invalidations have hidden: a little at a time, on one node at a time.
+//!
+//! Only memory is at stake. What is hidden stays hidden whether it is freed or not, so barriers
+//! are kept as if there was no sweep, and a sweep that fails is left to the next.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::backplane::Backplane;
+use super::entries::{Entries, millis};
+use super::script::SWEEP;
+use crate::error::Result;
+use crate::log::Stamp;
+use crate::pattern::Pattern;
+use crate::provider::{Cursor, Page};
+use crate::random;
+
+/// About how many keys one step looks at.
+const STEP: usize = 200;
+/// How long the server is left alone between two steps, at least.
+const PAUSE: Duration = Duration::from_millis(20);
+/// How many times as long as a step took it is left alone: a loaded server is asked less.
+const RESTRAINT: u32 = 4;
+/// For how long a node that has died keeps the others from sweeping, beyond its pause.
+const TURN: Duration = Duration::from_secs(10);
+
+/// Sweeps once per interval, unless another node does. Holds no provider.
+pub(super) struct Sweeper {
+    pub(super) backplane: Weak<Backplane>,
+    pub(super) interval: Duration,
+    pub(super) freed: Arc<AtomicU64>,
+    token: u64,
+    pattern: Pattern,
+    /// Where the log stood when the last whole sweep of this node began.
+    swept: Option<Stamp>,
+}
+
+impl Sweeper {
+    pub(super) fn new(
+        backplane: &Arc<Backplane>,
+        interval: Duration,
+        freed: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        let root = Pattern::escape(&backplane.keys.root);
+        Ok(Self {
+            backplane: Arc::downgrade(backplane),
+            interval,
+            freed,
+            token: random::u64(),
+            pattern: Pattern::new(format!("{root}*"))?,
+            swept: None,
+        })
+    }
+
+    /// Runs until the provider is gone.
+    pub(super) async fn run(mut self) {
+        let mut wait = self.interval;
+        loop {
+            tokio::time::sleep(wait).await;
+            if self.backplane.strong_count() == 0 {
+                return;
+            }
+            wait = match self.round().await {
+                Ok(Some(left)) => left.min(self.interval),
+                Ok(None) => self.interval,
+                Err(error) => {
+                    tracing::debug!(%error, "a sweep was broken off; the next one starts anew");
+                    self.interval
+                }
+            };
+        }
+    }
+
+    /// One sweep, if there is something to do and it is this node's turn; else for how long it is
+    /// another's.
+    async fn round(&mut self) -> Result<Option<Duration>> {
+        let Some(began) = self.backplane.upgrade().map(|strong| strong.log.stamp()) else {
+            return Ok(None);
+        };
+        if self.swept == Some(began) {
+            return Ok(None);
+        }
+        if let Some(left) = self.turn(TURN).await? {
+            return Ok(Some(left));
+        }
+        let mut cursor = Some(Cursor::START);
+        while let Some(at) = cursor {
+            cursor = match self.step(at).await? {
+                Step::Next(next) => next,
+                Step::Over(left) => return Ok(left),
+            };
+        }
+        self.swept = Some(began);
+        // Nobody else needs to do the same again before the interval is over.
+        self.turn(self.interval).await
+    }
+
+    /// Looks at some keys, frees what is hidden, and leaves the server alone for a while.
+    async fn step(&self, at: Cursor) -> Result<Step> {
+        let began = Instant::now();
+        let Some(backplane) = self.backplane.upgrade() else {
+            return Ok(Step::Over(None));
+        };
+        let next = self.free_hidden(backplane, at).await?;
+        let pause = PAUSE.max(began.elapsed() * RESTRAINT);
+        if let Some(left) = self.turn(TURN.saturating_add(pause)).await? {
+            return Ok(Step::Over(Some(left)));
+        }
+        tokio::time::sleep(pause).await;
+        Ok(Step::Next(next))
+    }
+
+    async fn free_hidden(&self, backplane: Arc<Backplane>, at: Cursor) -> Result<Option<Cursor>> {
+        let entries = Entries {
+            backplane,
+            lease_ttl: TURN,
+        };
+        let Page {
+            entries: seen,
+            next,
+        } = entries.scan(&self.pattern, at, STEP).await?;
+        // After looking: an entry of an incarnation that this node had not heard of is no old one.
+        entries.backplane.catch_up().await?;
+        let log = &entries.backplane.log;
+        let hidden = seen
+            .into_iter()
+            .filter(|(key, meta)| !log.is_visible(key, meta))
+            .map(|(key, meta)| (key, meta.id));
+        let freed = entries.free(&hidden.collect::<Vec<_>>()).await?;
+        self.freed.fetch_add(freed, Ordering::Relaxed);
+        Ok(next)
+    }
+
+    /// Takes the turn, or keeps it, for a while from now; `Some` if it is another's.
+    async fn turn(&self, span: Duration) -> Result<Option<Duration>> {
+        let Some(backplane) = self.backplane.upgrade() else {
+            return Ok(None);
+        };
+        let call = SWEEP
+            .on(&[&backplane.keys.sweep])
+            .arg(self.token)
+            .arg(millis(span));
+        let left: u64 = backplane.link.call(call).await?;
+        Ok((left > 0).then(|| Duration::from_millis(left)))
+    }
+}
+
+/// What follows a step.
+enum Step {
+    /// The next, or the end.
+    Next(Option<Cursor>),
+    /// The sweep ends here: the provider is gone, or for so long it is another node's turn.
+    Over(Option<Duration>),
+}
