@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::RedisProvider;
 use super::backplane::Backplane;
 use super::entries::Entries;
 use super::error::{configuration, timed_out};
@@ -12,6 +11,9 @@ use super::keys::LogKeys;
 use super::server::{Bounds, Server};
 use super::sweep::Sweeper;
 use super::tasks::Tasks;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+use super::{RedisProvider, address};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::Caps;
@@ -25,6 +27,8 @@ const MAX_PREFIX_BYTES: usize = 128;
 #[must_use = "a builder does nothing until `build` is called"]
 pub struct RedisProviderBuilder {
     url: String,
+    #[cfg(feature = "tls")]
+    tls: Tls,
     key_prefix: String,
     client_name: Option<String>,
     bounds: Bounds,
@@ -40,6 +44,8 @@ impl RedisProviderBuilder {
     pub(super) fn new(url: String) -> Self {
         Self {
             url,
+            #[cfg(feature = "tls")]
+            tls: Tls::default(),
             key_prefix: "cache".into(),
             client_name: None,
             bounds: Bounds {
@@ -67,6 +73,26 @@ impl RedisProviderBuilder {
     /// The name that the connections go by in `CLIENT LIST`; default none.
     pub fn client_name(mut self, name: impl Into<String>) -> Self {
         self.client_name = Some(name.into());
+        self
+    }
+
+    /// The certificates, in PEM, of the authorities that may vouch for the server; default those
+    /// that the machine trusts. For `rediss://` URLs.
+    #[cfg(feature = "tls")]
+    pub fn tls_ca(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.trust(pem.into());
+        self
+    }
+
+    /// The certificate that the client shows, with those that lead from it to an authority that
+    /// the server knows, and its private key, in PEM; default none. For `rediss://` URLs.
+    #[cfg(feature = "tls")]
+    pub fn tls_client(
+        mut self,
+        certificate_pem: impl Into<Vec<u8>>,
+        key_pem: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.identify(certificate_pem.into(), key_pem.into());
         self
     }
 
@@ -159,7 +185,10 @@ impl RedisProviderBuilder {
 
     async fn assemble(self) -> Result<RedisProvider> {
         self.check()?;
-        let server = Server::new(&self.url, self.bounds, self.client_name.clone())?;
+        let info = address::parse(&self.url, self.bounds.touch)?;
+        #[cfg(feature = "tls")]
+        let info = self.tls.secure(info)?;
+        let server = Server::new(info, self.bounds, self.client_name.clone())?;
         let backplane = Arc::new(Backplane::new(
             server.link()?,
             LogKeys::new(Scope::root(&self.key_prefix).as_str()),

@@ -41,6 +41,11 @@ pub(super) fn configuration(message: impl Into<String>) -> Error {
 fn describe(error: &RedisError) -> (ErrorKind, &'static str) {
     match error.kind() {
         _ if error.is_timeout() => (ErrorKind::Timeout, "the server did not answer in time"),
+        #[cfg(feature = "tls")]
+        _ if is_tls(error) => (
+            ErrorKind::Connection,
+            "client and server came to no terms on TLS: a certificate is not accepted, or one side does not speak it",
+        ),
         Reported::Io => (ErrorKind::Connection, "no connection to the server"),
         Reported::AuthenticationFailed => (
             ErrorKind::Configuration,
@@ -55,6 +60,20 @@ fn describe(error: &RedisError) -> (ErrorKind, &'static str) {
             (ErrorKind::Connection, "the connection to the server broke")
         }
         _ => (ErrorKind::Connection, UNUSABLE),
+    }
+}
+
+#[cfg(feature = "tls")]
+fn is_tls(error: &RedisError) -> bool {
+    // The crate keeps its cause behind an `Arc`, which is what `source` returns.
+    type Cause = std::sync::Arc<dyn std::error::Error + Send + Sync>;
+    let cause = std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<Cause>())
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>())
+        .and_then(std::io::Error::get_ref);
+    match cause {
+        Some(cause) => cause.is::<rustls::Error>(),
+        None => false,
     }
 }
 

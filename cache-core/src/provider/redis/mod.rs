@@ -4,6 +4,7 @@
 //! `entries.rs` and `derived.rs` the entries, `stored.rs` their bytes, `scripts/` what runs on the
 //! server, `server_time.rs` its clock, `server.rs` and `link.rs` the connections to it.
 
+mod address;
 mod backplane;
 mod breaker;
 mod builder;
@@ -22,6 +23,8 @@ mod stored;
 mod sweep;
 mod tail;
 mod tasks;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::future::Future;
@@ -89,8 +92,16 @@ pub struct RedisProvider {
 }
 
 impl RedisProvider {
-    /// A provider for the server at `url`: `redis://[user:password@]host[:port][/database]`, or
-    /// `unix:///path/of/the/socket`.
+    /// A provider for the server at `url`.
+    ///
+    /// | URL | what it reaches |
+    /// |---|---|
+    /// | `redis://[user:password@]host[:port][/database]` | a server by TCP; port 6379 and database 0 by default |
+    /// | `rediss://…` | the same by TLS, with the feature `tls`; certificates are always verified. Uses the process's default `CryptoProvider` of rustls, which becomes ring's if there is none |
+    /// | `unix:///path/of/the/socket[?db=…&user=…&pass=…]` | a server on this machine |
+    ///
+    /// `?protocol=resp3` has RESP3 spoken; the default is RESP2. What is special in a URL is
+    /// percent-encoded in user names and passwords. Anything else behind a `?` or `#` is an error.
     pub fn builder(url: impl Into<String>) -> RedisProviderBuilder {
         RedisProviderBuilder::new(url.into())
     }

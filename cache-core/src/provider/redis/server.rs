@@ -7,20 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
-use ::redis::io::tcp::TcpSettings;
-use ::redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo,
-    ProtocolVersion, cmd,
-};
+use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, cmd};
 
 use super::backplane::Backplane;
 use super::error::{configuration, from_redis};
 use super::link::{Call, Link, within};
 use crate::error::Result;
-
-/// What the provider can be told as an address.
-const ACCEPTED: &str =
-    "expected redis://[user:password@]host[:port][/database] or unix:///path/of/the/socket";
 
 /// The times that bound what is sent to a server.
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +32,12 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// The server at `url`. Does not connect.
-    pub(super) fn new(url: &str, bounds: Bounds, client_name: Option<String>) -> Result<Self> {
+    /// The server that is reached so. Does not connect.
+    pub(super) fn new(
+        info: ConnectionInfo,
+        bounds: Bounds,
+        client_name: Option<String>,
+    ) -> Result<Self> {
         if let Some(name) = &client_name
             && !name.bytes().all(|byte| byte.is_ascii_graphic())
         {
@@ -50,7 +46,7 @@ impl Server {
             ));
         }
         Ok(Self {
-            client: Client::open(connection_info(url, bounds.touch)?).map_err(from_redis)?,
+            client: Client::open(info).map_err(from_redis)?,
             bounds,
             client_name,
             approved: Arc::default(),
@@ -117,27 +113,6 @@ impl fmt::Display for Server {
     }
 }
 
-fn connection_info(url: &str, touch: Duration) -> Result<ConnectionInfo> {
-    // What cannot be parsed may hold a password: neither it nor the parser's words are shown.
-    let info = url
-        .into_connection_info()
-        .map_err(|_| configuration(format!("the Redis URL cannot be used: {ACCEPTED}")))?;
-    if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-        let message = format!("TLS is not supported by this build: {ACCEPTED}");
-        return Err(configuration(message));
-    }
-    let redis = info.redis_settings().clone();
-    // Without a bound of its own the kernel waits a quarter of an hour for a host that is gone.
-    let tcp = TcpSettings::default().set_nodelay(true);
-    #[cfg(target_os = "linux")]
-    let tcp = tcp.set_user_timeout(touch);
-    #[cfg(not(target_os = "linux"))]
-    let _ = touch;
-    Ok(info
-        .set_redis_settings(redis.set_protocol(ProtocolVersion::RESP2))
-        .set_tcp_settings(tcp))
-}
-
 /// Whether a server that says this of itself will do.
 fn approve(info: &str) -> Result<()> {
     let fields: HashMap<_, _> = info
@@ -165,25 +140,6 @@ fn approve(info: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
-
-    #[test]
-    fn an_unusable_url_is_refused_with_what_would_do_and_without_its_password() {
-        for url in [
-            "",
-            "localhost",
-            "http://u:hunter2@host",
-            "redis://u:hunter2@host:port",
-            "rediss://u:hunter2@host",
-            "redis://u:hunter2@host/notanumber",
-        ] {
-            let error = connection_info(url, Duration::from_secs(3)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration, "{url}");
-            let shown = format!("{error} {error:?}");
-            assert!(shown.contains("redis://[user:password@]host"), "{shown}");
-            assert!(!shown.contains("hunter2"), "{shown}");
-        }
-    }
 
     #[test]
     fn only_a_standalone_server_of_version_7_or_later_will_do() {
