@@ -1,20 +1,56 @@
-//! A TCP proxy between a test and a server: it can cut clients off behind the server's back, and
-//! hold back what both sides say.
+//! A TCP proxy between a test and a server, that does to the connection what networks do.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
+
+/// How often the proxy looks for new connections.
+const POLL: Duration = Duration::from_millis(2);
+/// From one byte of a slow reply to the next.
+const DRIP: Duration = Duration::from_millis(5);
+
+/// What the proxy does to what it is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weather {
+    /// Forwards everything.
+    Clear,
+    /// Takes everything, connections included, and forwards nothing. What has lost bytes by it
+    /// stays silent for good.
+    HalfOpen,
+    /// Holds back whatever comes, until the weather changes.
+    Held,
+    /// Holds back for this long whatever comes, in both directions.
+    Delay(Duration),
+    /// Forwards replies a byte at a time, five milliseconds apart.
+    Drip,
+    /// Replaces replies by as many bytes that mean nothing.
+    Garbage,
+    /// Listens no more; connections that stand end.
+    Refused,
+}
 
 /// Forwards connections to a server, to the end of the process.
 #[derive(Debug)]
 pub struct TcpProxy {
     address: SocketAddr,
-    clients: Arc<Mutex<Vec<TcpStream>>>,
-    sent: Arc<AtomicU64>,
-    held: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    server: String,
+    clients: Mutex<Vec<TcpStream>>,
+    sent: AtomicU64,
+    weather: Mutex<Weather>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    ToServer,
+    ToClient,
 }
 
 impl TcpProxy {
@@ -26,26 +62,15 @@ impl TcpProxy {
     pub fn start(server: impl Into<String>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free loopback port");
         let address = listener.local_addr().expect("its address");
-        let clients = Arc::<Mutex<Vec<TcpStream>>>::default();
-        let sent = Arc::<AtomicU64>::default();
-        let held = Arc::<AtomicBool>::default();
-        let (server, accepted) = (server.into(), Arc::clone(&clients));
-        let (counted, holding) = (Arc::clone(&sent), Arc::clone(&held));
-        thread::spawn(move || {
-            for client in listener.incoming() {
-                let Ok(client) = client else { return };
-                // A server that is down shows as a connection that ends at once.
-                if forward(&client, &server, &counted, &holding).is_ok() {
-                    accepted.lock().expect("the clients").push(client);
-                }
-            }
+        let shared = Arc::new(Shared {
+            server: server.into(),
+            clients: Mutex::default(),
+            sent: AtomicU64::new(0),
+            weather: Mutex::new(Weather::Clear),
         });
-        Self {
-            address,
-            clients,
-            sent,
-            held,
-        }
+        let serving = Arc::clone(&shared);
+        thread::spawn(move || serving.serve(listener, address));
+        Self { address, shared }
     }
 
     /// Where clients connect to.
@@ -55,17 +80,37 @@ impl TcpProxy {
 
     /// How many bytes clients have sent to the server so far.
     pub fn sent_bytes(&self) -> u64 {
-        self.sent.load(Ordering::Acquire)
+        self.shared.sent.load(Ordering::Acquire)
+    }
+
+    /// From now on does this to new connections, and to those that stand.
+    ///
+    /// # Panics
+    ///
+    /// If a thread of the proxy has panicked.
+    pub fn turn(&self, weather: Weather) {
+        *self.shared.weather() = weather;
+        if weather == Weather::Refused {
+            self.cut_clients_off();
+        }
     }
 
     /// Keeps connections open, new ones too, and holds back what is sent on them, both ways.
+    ///
+    /// # Panics
+    ///
+    /// If a thread of the proxy has panicked.
     pub fn hold(&self) {
-        self.held.store(true, Ordering::Release);
+        self.turn(Weather::Held);
     }
 
     /// Delivers what was held back, and forwards again.
+    ///
+    /// # Panics
+    ///
+    /// If a thread of the proxy has panicked.
     pub fn release(&self) {
-        self.held.store(false, Ordering::Release);
+        self.turn(Weather::Clear);
     }
 
     /// Ends all connections for their clients. What they have sent stays on its way, and the
@@ -75,42 +120,143 @@ impl TcpProxy {
     ///
     /// If a thread of the proxy has panicked.
     pub fn cut_clients_off(&self) {
-        for client in self.clients.lock().expect("the clients").drain(..) {
+        for client in self.shared.clients().drain(..) {
             // It may have gone by itself.
             let _ = client.shutdown(Shutdown::Both);
         }
     }
 }
 
-fn forward(
-    client: &TcpStream,
-    server: &str,
-    sent: &Arc<AtomicU64>,
-    held: &Arc<AtomicBool>,
-) -> io::Result<()> {
-    let server = TcpStream::connect(server)?;
-    let (there, back) = (server.try_clone()?, client.try_clone()?);
-    let (asking, counted, holding) = (back.try_clone()?, Arc::clone(sent), Arc::clone(held));
-    thread::spawn(move || copy(asking, there, &counted, &holding));
-    let holding = Arc::clone(held);
-    thread::spawn(move || {
-        copy(server, back.try_clone()?, &AtomicU64::default(), &holding);
-        // The server has hung up, or the client is gone.
-        back.shutdown(Shutdown::Both)
-    });
+impl Shared {
+    fn weather(&self) -> MutexGuard<'_, Weather> {
+        self.weather.lock().expect("the weather")
+    }
+
+    /// The weather, once it lets something through.
+    fn unheld(&self) -> Weather {
+        loop {
+            let weather = *self.weather();
+            if weather != Weather::Held {
+                return weather;
+            }
+            thread::sleep(POLL);
+        }
+    }
+
+    fn clients(&self) -> MutexGuard<'_, Vec<TcpStream>> {
+        self.clients.lock().expect("the clients")
+    }
+
+    /// Accepts connections, and is not there for them while they are to be refused.
+    fn serve(self: Arc<Self>, listener: TcpListener, address: SocketAddr) {
+        let mut listening = Some(listener);
+        loop {
+            let refused = *self.weather() == Weather::Refused;
+            listening = match listening {
+                Some(_) if refused => None,
+                // Somebody may sit on the port for a moment.
+                None if !refused => TcpListener::bind(address).ok(),
+                unchanged => unchanged,
+            };
+            match &listening {
+                Some(listener) => self.accept(listener),
+                None => thread::sleep(POLL),
+            }
+        }
+    }
+
+    fn accept(self: &Arc<Self>, listener: &TcpListener) {
+        listener
+            .set_nonblocking(true)
+            .expect("a listener that does not block");
+        let Ok((client, _)) = listener.accept() else {
+            return thread::sleep(POLL);
+        };
+        // A server that is down shows as a connection that ends at once.
+        if self.forward(&client).is_ok() {
+            self.clients().push(client);
+        }
+    }
+
+    fn forward(self: &Arc<Self>, client: &TcpStream) -> io::Result<()> {
+        client.set_nonblocking(false)?;
+        let server = TcpStream::connect(&self.server)?;
+        for stream in [client, &server] {
+            stream.set_nodelay(true)?;
+        }
+        self.copy(
+            client.try_clone()?,
+            server.try_clone()?,
+            Direction::ToServer,
+        );
+        self.copy(server, client.try_clone()?, Direction::ToClient);
+        Ok(())
+    }
+
+    /// Copies until either end is closed. A connection that the server ends, ends for its client;
+    /// one that the client ends is left to the server.
+    fn copy(self: &Arc<Self>, mut from: TcpStream, mut to: TcpStream, direction: Direction) {
+        let shared = Arc::clone(self);
+        thread::spawn(move || {
+            let ended = shared.carry(&mut from, &mut to, direction);
+            if direction == Direction::ToClient && ended.is_ok() {
+                // It may have gone by itself.
+                let _ = to.shutdown(Shutdown::Both);
+            }
+        });
+    }
+
+    fn carry(
+        &self,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        direction: Direction,
+    ) -> io::Result<()> {
+        let mut buffer = [0; 16_384];
+        let mut is_silent = false;
+        loop {
+            let length = match from.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(()),
+                length => length?,
+            };
+            let weather = self.unheld();
+            is_silent |= weather == Weather::HalfOpen;
+            if is_silent {
+                continue;
+            }
+            let bytes = &mut buffer[..length];
+            weather.pass(bytes, to, direction)?;
+            if direction == Direction::ToServer {
+                self.sent.fetch_add(length as u64, Ordering::AcqRel);
+            }
+        }
+    }
+}
+
+impl Weather {
+    fn pass(self, bytes: &mut [u8], to: &mut TcpStream, direction: Direction) -> io::Result<()> {
+        match self {
+            Self::Delay(delay) => thread::sleep(delay),
+            Self::Drip if direction == Direction::ToClient => return drip(bytes, to),
+            Self::Garbage if direction == Direction::ToClient => scramble(bytes),
+            _ => {}
+        }
+        to.write_all(bytes)
+    }
+}
+
+fn drip(bytes: &[u8], to: &mut TcpStream) -> io::Result<()> {
+    for byte in bytes {
+        thread::sleep(DRIP);
+        to.write_all(&[*byte])?;
+    }
     Ok(())
 }
 
-/// Copies until either end is closed, and leaves both as they are.
-fn copy(mut from: TcpStream, mut to: TcpStream, counted: &AtomicU64, held: &AtomicBool) {
-    let mut buffer = [0; 16_384];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        while held.load(Ordering::Acquire) {
-            thread::sleep(Duration::from_millis(1));
-        }
-        if to.write_all(&buffer[..length]).is_err() {
-            return;
-        }
-        counted.fetch_add(length as u64, Ordering::AcqRel);
+/// What comes out is never a reply: none begins with a byte of these, and none has a line's end.
+fn scramble(bytes: &mut [u8]) {
+    for (position, byte) in bytes.iter_mut().enumerate() {
+        *byte = 0x80 | byte.wrapping_mul(167).wrapping_add(position as u8);
     }
 }

@@ -16,7 +16,7 @@ use cache_tests::redis_node::{
     slow, stamped, tagged,
 };
 use cache_tests::redis_server::{RedisServer, free_port};
-use cache_tests::tcp_proxy::TcpProxy;
+use cache_tests::tcp_proxy::{TcpProxy, Weather};
 
 const SHORT: Duration = Duration::from_millis(400);
 
@@ -108,6 +108,28 @@ async fn a_write_whose_connection_broke_is_not_carried_out_once_it_has_failed() 
         assert_eq!(shown(&two, &key).await, None);
         invalidate(&two, key_record(&key)).await;
         assert_eq!(shown(&two, &key).await, None);
+        answers(&one).await;
+    }
+}
+
+/// A load balancer, for instance, acknowledges for a server that is gone, so that the connection
+/// looks alive; and a server that is loading answers a handshake with an error.
+#[tokio::test]
+async fn a_connection_that_gives_no_usable_answer_is_replaced() {
+    for weather in [Weather::HalfOpen, Weather::Garbage] {
+        let server = RedisServer::start();
+        let proxy = TcpProxy::start(server.address());
+        let one = RedisProvider::builder(format!("redis://{}", proxy.address()))
+            .command_timeout(Duration::from_millis(100))
+            .connect_timeout(Duration::from_millis(100))
+            .heartbeat(Duration::from_millis(20));
+        let one = build(one).await;
+        proxy.turn(weather);
+        for _ in 0..10 {
+            refused(one.get(&["cache:n:x"]).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        proxy.turn(Weather::Clear);
         answers(&one).await;
     }
 }

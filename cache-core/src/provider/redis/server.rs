@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection};
+use ::redis::aio::{ConnectionManagerConfig, MultiplexedConnection};
 use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, cmd};
 
 use super::backplane::Backplane;
@@ -53,15 +53,14 @@ impl Server {
         })
     }
 
-    /// The connection for commands. Connects when it is first used, and again when it breaks; the
-    /// heartbeat sees to it that this is tried.
+    /// The connection for commands. Connects when it is first used, and again when it breaks or
+    /// a heartbeat over it fails.
     pub(super) fn link(&self) -> Result<Link> {
         let config = ConnectionManagerConfig::new()
             .set_number_of_retries(0)
             .set_connection_timeout(Some(self.bounds.connect))
             .set_response_timeout(None);
-        let manager = ConnectionManager::new_lazy_with_config(self.client.clone(), config);
-        Ok(Link::new(manager.map_err(from_redis)?, self.bounds.command))
+        Link::new(self.client.clone(), config, self.bounds.command).map_err(from_redis)
     }
 
     /// A connection of its own, for reads that block for `period`.

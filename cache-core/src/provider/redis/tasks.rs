@@ -51,6 +51,9 @@ async fn heartbeat(server: Server, backplane: Weak<Backplane>, first: Duration, 
     let mut pause = Pause::new("the heartbeat");
     while let Some(strong) = backplane.upgrade() {
         let outcome = server.beat(&strong).await;
+        if outcome.is_err() {
+            strong.probe.reconnect();
+        }
         drop(strong);
         let wait = match outcome {
             Ok(()) => {
