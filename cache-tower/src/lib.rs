@@ -71,8 +71,8 @@
 //!    [limit](CacheLayerBuilder::body_limit), trailers and all, with the length that it
 //!    announced. A longer one passes through, to all who read it; so does one that comes in very
 //!    many small pieces, and one that stands still for longer than the cache's
-//!    [`flight_wait`](cache_core::CacheBuilder::flight_wait), which keeps nobody else from
-//!    asking anew. Trailers that set a cookie keep it from being stored, and are not handed on.
+//!    [`flight_wait`](cache_core::CacheBuilder::flight_wait), or a second if that is longer,
+//!    which keeps nobody else from asking anew. Trailers that set a cookie keep it from being stored, and are not handed on.
 //! 9. It is fresh: by `s-maxage`, `max-age` or `Expires` if it has one, else by the rule's
 //!    [`ttl`](Rule::ttl) (RFC 9111 §4.2.1). Dates are compared with the system's clock; from then
 //!    on the cache's clock counts.

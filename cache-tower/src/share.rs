@@ -3,6 +3,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::engine::Ticket;
@@ -18,6 +19,10 @@ use crate::plan::{Admitted, Plan};
 use crate::pump::{Pump, Pumped, Terms};
 use crate::stored::{CachedResponse, Stored};
 
+/// How long a body may stand still at least, where callers hardly wait for each other.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A request whose answer is for all who want the same.
 pub(crate) struct Flight {
     pub(crate) ticket: Ticket,
     pub(crate) plan: Plan,
@@ -38,7 +43,7 @@ impl Flight {
         let terms = Terms {
             announced: admitted.announced,
             limit: self.plan.body_limit(),
-            patience: self.ticket.flight_wait(),
+            patience: self.ticket.flight_wait().max(PATIENCE),
         };
         let status = self.status();
         let admitted = Arc::new(admitted);

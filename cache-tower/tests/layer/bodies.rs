@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cache_core::testkit::eventually;
+use cache_core::{Cache, MemoryProvider};
 use cache_tower::{BodyError, CacheLayer};
 use http::{HeaderMap, HeaderValue, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -176,6 +177,21 @@ async fn a_body_that_stands_still_does_not_keep_others_from_theirs() {
     assert!(soon(text(stuck)).await == format!("old{late}"));
     assert_eq!(get_text(&site, "/a").await, "new");
     assert_eq!(calls.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_may_pause_even_where_nobody_waits_for_others() {
+    let hasty = Cache::builder(MemoryProvider::new()).flight_wait(Duration::ZERO);
+    let layer = CacheLayer::builder(hasty.build().unwrap()).rule(rule());
+    let (mut feeders, origin, _) = streaming(&[]);
+    let site = layer.build().unwrap().layer(origin);
+    let answer = get(&site, "/a").await;
+    let feeder = feeders.recv().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    feeder.send(chunk("page")).unwrap();
+    drop(feeder);
+    assert_eq!(text(answer).await, "page");
+    assert!(is_hit(&get(&site, "/a").await));
 }
 
 #[tokio::test(start_paused = true)]
