@@ -129,6 +129,22 @@ async fn a_window_keeps_only_what_is_unread_and_takes_nobody_in() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn many_small_chunks_fill_a_window_too() {
+    let (writer, growing) = growing();
+    let mut reader = growing.reader().unwrap();
+    writer.keep_window();
+    for _ in 0..10 {
+        writer.push(chunk("a"));
+    }
+    let waiting = tokio::time::timeout(Duration::from_secs(1), writer.room(100));
+    assert!(waiting.await.is_err());
+    for _ in 0..9 {
+        next(&mut reader).await;
+    }
+    assert!(writer.room(100).await);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reader_that_is_alone_may_be_as_slow_as_it_likes() {
     let (writer, growing) = growing();
     let mut reader = growing.reader().unwrap();
