@@ -39,13 +39,15 @@ pub enum ErrorKind {
 /// An operation on the cache that did not succeed.
 ///
 /// `Display` prints this level only; [`source`](StdError::source) has the rest. Messages name
-/// the provider and the operation, never keys or values, which may hold personal data.
+/// the provider and the operation, never keys or values, which may hold personal data; the
+/// [`namespace`](Self::namespace) has to be asked for.
 pub struct Error(Box<Inner>);
 
 struct Inner {
     kind: ErrorKind,
     operation: &'static str,
     provider: &'static str,
+    namespace: Box<str>,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -60,6 +62,7 @@ impl Error {
             kind,
             operation: "",
             provider: "",
+            namespace: Box::default(),
             message: message.into(),
             source: None,
         }))
@@ -82,6 +85,15 @@ impl Error {
         self
     }
 
+    /// Adds the namespace, unless an inner level has named it already.
+    #[must_use]
+    pub(crate) fn within(mut self, namespace: &str) -> Self {
+        if self.0.namespace.is_empty() {
+            self.0.namespace = namespace.into();
+        }
+        self
+    }
+
     /// What went wrong.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
@@ -95,6 +107,12 @@ impl Error {
     /// The provider's name, such as `"redis"`; empty when none was involved.
     pub fn provider(&self) -> &'static str {
         self.0.provider
+    }
+
+    /// The namespace that it was for, as it is stored: `tenant/123`; empty for the root and when
+    /// none was involved.
+    pub fn namespace(&self) -> &str {
+        &self.0.namespace
     }
 
     /// Whether the same call may succeed later without any change to it.
@@ -121,6 +139,7 @@ impl fmt::Debug for Error {
             .field("kind", &self.0.kind)
             .field("operation", &self.0.operation)
             .field("provider", &self.0.provider)
+            .field("namespace", &self.0.namespace)
             .field("message", &self.0.message)
             .field("source", &self.0.source)
             .finish()

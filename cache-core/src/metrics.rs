@@ -63,12 +63,25 @@ impl Metrics {
 /// The counters behind [`Metrics`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Whose they are, for the log.
+    namespace: Box<str>,
     hits: Striped,
     misses: [AtomicU64; MISSES],
     errors: AtomicU64,
 }
 
 impl Counters {
+    pub(crate) fn of(namespace: &str) -> Self {
+        Self {
+            namespace: namespace.into(),
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     pub(crate) fn hit(&self) {
         self.hits.increment();
     }

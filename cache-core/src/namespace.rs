@@ -35,6 +35,13 @@ impl Scope {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The namespace without the deployment's prefix; empty for the root.
+    pub(crate) fn namespace(&self) -> &str {
+        self.0
+            .split_once(':')
+            .map_or("", |(_, namespace)| namespace)
+    }
 }
 
 fn encode(name: &str, scope: &mut String) {
@@ -83,6 +90,7 @@ mod tests {
         assert_eq!(root.as_str(), "app:");
         let tenant = root.nested("tenant:123");
         assert_eq!(tenant.as_str(), "app:tenant/123");
+        assert_eq!((root.namespace(), tenant.namespace()), ("", "tenant/123"));
         assert_eq!(root.nested("tenant").nested("123"), tenant);
         assert_ne!(root.nested("tenant/123"), tenant);
         assert_ne!(root.nested("a%2F"), root.nested("a/"));

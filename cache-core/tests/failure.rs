@@ -84,6 +84,7 @@ async fn while_the_provider_fails_one_load_still_serves_all() {
 async fn explicit_operations_say_what_failed_and_where() {
     let (provider, switch) = FailingProvider::new();
     let cache = Cache::builder(provider).build().unwrap();
+    let cache = cache.namespace("users:eu");
     switch.fail(true);
     let errors = [
         cache.get::<i32>("k").await.map(drop),
@@ -109,5 +110,6 @@ async fn explicit_operations_say_what_failed_and_where() {
             (error.operation(), error.provider()),
             (operation, "failing")
         );
+        assert_eq!(error.namespace(), "users/eu");
     }
 }

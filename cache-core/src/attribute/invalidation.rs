@@ -111,6 +111,7 @@ impl Pending {
         self.cache.counters().error();
         tracing::warn!(
             provider = self.cache.provider_name(),
+            namespace = self.cache.counters().namespace(),
             %error,
             source = std::error::Error::source(error),
             "what a function changed could not be invalidated"
@@ -119,11 +120,28 @@ impl Pending {
 }
 
 /// An invalidation that goes on in a task of its own if nobody waits for it any more.
-struct Detached(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+struct Detached {
+    cache: Cache,
+    run: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
 
 impl Detached {
     fn new(pending: Pending) -> Self {
-        Self(Some(Box::pin(pending.run())))
+        Self {
+            cache: pending.cache.clone(),
+            run: Some(Box::pin(pending.run())),
+        }
+    }
+
+    /// Nobody is left to see it through.
+    fn lost(&self) {
+        self.cache.counters().error();
+        tracing::warn!(
+            provider = self.cache.provider_name(),
+            namespace = self.cache.counters().namespace(),
+            "what a function changed may not have been invalidated: its future was dropped \
+             outside a Tokio runtime, before the backend had answered"
+        );
     }
 }
 
@@ -131,12 +149,12 @@ impl Future for Detached {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let Some(run) = &mut self.0 else {
+        let Some(run) = &mut self.run else {
             return Poll::Ready(());
         };
         let polled = run.as_mut().poll(context);
         if polled.is_ready() {
-            self.0 = None;
+            self.run = None;
         }
         polled
     }
@@ -144,13 +162,17 @@ impl Future for Detached {
 
 impl Drop for Detached {
     fn drop(&mut self) {
-        let Some(mut run) = self.0.take() else { return };
+        let Some(mut run) = self.run.take() else {
+            return;
+        };
         // In memory the first poll does it all, and needs no runtime.
         let first = catch_unwind(AssertUnwindSafe(|| {
             run.as_mut().poll(&mut Context::from_waker(Waker::noop()))
         }));
-        if let (Ok(Poll::Pending), Ok(runtime)) = (first, tokio::runtime::Handle::try_current()) {
-            runtime.spawn(run);
+        match (first, tokio::runtime::Handle::try_current()) {
+            (Ok(Poll::Ready(())), _) => {}
+            (Ok(Poll::Pending), Ok(runtime)) => drop(runtime.spawn(run)),
+            _ => self.lost(),
         }
     }
 }
@@ -168,7 +190,9 @@ mod tests {
             answered.await.expect("the answer comes");
             let _ = done.send(());
         });
-        (Detached(Some(run)), answer, finished)
+        let cache = Cache::memory();
+        let run: Option<Pin<Box<dyn Future<Output = ()> + Send>>> = Some(run);
+        (Detached { cache, run }, answer, finished)
     }
 
     #[tokio::test]
@@ -182,7 +206,9 @@ mod tests {
     #[test]
     fn without_a_runtime_it_ends_where_it_was() {
         let (invalidation, answer, mut finished) = waiting();
+        let cache = invalidation.cache.clone();
         drop(invalidation);
+        assert_eq!(cache.metrics().errors, 1, "somebody can notice");
         assert!(answer.send(()).is_err());
         assert!(finished.try_recv().is_err());
     }

@@ -134,7 +134,7 @@ impl CacheBuilder {
         let prefix = self.key_prefix.as_deref().or(own).unwrap_or("cache");
         check_prefix(prefix, own)?;
         let scope = Scope::root(prefix);
-        let namespaces = Arc::new(Namespaces::default());
+        let namespaces = Arc::new(Namespaces::new());
         let near = self.near()?;
         Ok(Cache(Arc::new(Handle {
             counters: namespaces.counters(&scope),

@@ -89,7 +89,7 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// Like [`invalidate_pattern`](Self::invalidate_pattern).
+    /// Like [`invalidate_pattern`](Self::invalidate_pattern). What was hidden by then stays so.
     pub async fn delete_by_pattern(&self, pattern: &str) -> Result<u64> {
         let pattern = self.full_pattern(pattern)?;
         let undo = self.engine().log.undo(pattern.as_str());
@@ -114,6 +114,7 @@ impl Cache {
         undo: &Undo,
     ) -> Result<(u64, Option<Cursor>)> {
         let (provider, log) = (&self.engine().provider, &self.engine().log);
+        self.check_touch("delete_by_pattern")?;
         let page = provider.scan(pattern, from, STEP).await?;
         let mut counted = HashSet::new();
         let mut hidden = Vec::with_capacity(page.entries.len());
@@ -127,7 +128,11 @@ impl Cache {
             }
             hidden.push((key, meta.id));
         }
-        provider.remove(&hidden).await?;
+        for step in hidden.chunks(STEP) {
+            provider.remove(step).await?;
+            // Memory gives one page of everything, and never waits by itself.
+            tokio::task::yield_now().await;
+        }
         Ok((counted.len() as u64, page.next))
     }
 

@@ -283,9 +283,12 @@ impl Cache {
         Ok(full)
     }
 
-    /// Marks an error with the operation that it ended.
+    /// Marks an error with the operation that it ended, and where.
     fn during(&self, operation: &'static str, error: Error) -> Error {
-        error.during(operation, self.provider_name())
+        let namespace = self.0.scope.namespace();
+        error
+            .during(operation, self.provider_name())
+            .within(namespace)
     }
 }
 

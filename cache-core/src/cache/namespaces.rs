@@ -10,13 +10,19 @@ use crate::namespace::Scope;
 pub(super) const MAX_COUNTED: usize = 4_096;
 
 /// The counters by namespace. Beyond [`MAX_COUNTED`], further ones share one set.
-#[derive(Default)]
 pub(super) struct Namespaces {
     counted: Mutex<HashMap<Scope, Arc<Counters>>>,
     rest: Arc<Counters>,
 }
 
 impl Namespaces {
+    pub(super) fn new() -> Self {
+        Self {
+            counted: Mutex::default(),
+            rest: Arc::new(Counters::of("(one of many)")),
+        }
+    }
+
     pub(super) fn counters(&self, scope: &Scope) -> Arc<Counters> {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(counters) = counted.get(scope) {
@@ -25,7 +31,9 @@ impl Namespaces {
         if counted.len() >= MAX_COUNTED {
             return Arc::clone(&self.rest);
         }
-        Arc::clone(counted.entry(scope.clone()).or_default())
+        let counters = Arc::new(Counters::of(scope.namespace()));
+        counted.insert(scope.clone(), Arc::clone(&counters));
+        counters
     }
 }
 
@@ -35,7 +43,7 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_namespaces_share_their_counters() {
-        let namespaces = Namespaces::default();
+        let namespaces = Namespaces::new();
         let root = Scope::root("app");
         for index in 0..MAX_COUNTED {
             namespaces.counters(&root.nested(&index.to_string()));

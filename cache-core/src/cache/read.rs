@@ -94,7 +94,7 @@ impl Cache {
     }
 
     /// A node that has lost touch with its backend does not know what has been invalidated.
-    fn check_touch(&self, operation: &'static str) -> Result<()> {
+    pub(super) fn check_touch(&self, operation: &'static str) -> Result<()> {
         let engine = self.engine();
         if engine.log.in_touch(engine.clock.now()) {
             return Ok(());

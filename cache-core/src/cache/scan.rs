@@ -6,7 +6,8 @@ use crate::pattern::Pattern;
 use crate::provider::Cursor;
 
 impl Cache {
-    /// Walks over the keys of this namespace that match the glob, in pages of about `count`.
+    /// Walks over the keys of this namespace that match the glob, in pages of about `count` where
+    /// they come over a network; the memory provider gives all of them in one page.
     ///
     /// ```
     /// # use cache_core::Cache;
@@ -53,11 +54,14 @@ impl KeyScan {
     ///
     /// # Errors
     ///
-    /// What the backend answered; the same page can be asked for again.
+    /// What the backend answered, or an error of kind
+    /// [`ErrorKind::Connection`](crate::ErrorKind::Connection) while the node is out of touch with
+    /// it; the same page can be asked for again.
     pub async fn next_page(&mut self) -> Result<Option<Vec<String>>> {
         let Some(cursor) = self.next else {
             return Ok(None);
         };
+        self.cache.check_touch("scan_keys")?;
         let engine = self.cache.engine();
         let page = engine
             .provider

@@ -405,6 +405,7 @@ impl Engine {
         if self.warned.due(self.clock.now()) {
             tracing::warn!(
                 provider = self.provider.name(),
+                namespace = counters.namespace(),
                 %error,
                 source = std::error::Error::source(error),
                 "cache operation failed; the value is computed (told at most once a second)"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Held;
 use crate::clock::Clock;
-use crate::entry::{Entry, EntryId};
+use crate::entry::{Entry, EntryId, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Log, Record, Stamp};
 use crate::pattern::Pattern;
@@ -15,8 +15,8 @@ use crate::provider::{
     BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
 };
 
-/// A memory provider that behaves like a remote one: it is never peeked into, and while its
-/// [`Switch`] is thrown every operation fails as if the connection were lost.
+/// A memory provider that behaves like a remote one: it is never peeked into, values reach it as
+/// bytes, and while its [`Switch`] is thrown every operation fails as if the connection were lost.
 #[derive(Debug)]
 pub struct FailingProvider {
     inner: MemoryProvider,
@@ -70,6 +70,18 @@ impl FailingProvider {
     }
 }
 
+/// The entry as it would come over a connection.
+fn encoded(entry: &Entry) -> Result<Arc<Entry>> {
+    let payload = match entry.payload() {
+        Payload::Counter(number) => Payload::Counter(*number),
+        other => {
+            let (bytes, codec) = other.to_bytes()?;
+            Payload::Bytes { bytes, codec }
+        }
+    };
+    Ok(Arc::new(Entry::new(entry.meta().clone(), payload)))
+}
+
 impl Provider for FailingProvider {
     fn name(&self) -> &'static str {
         "failing"
@@ -114,11 +126,19 @@ impl Provider for FailingProvider {
         entry: Arc<Entry>,
         lease: Lease,
     ) -> BoxFuture<'a, Result<bool>> {
-        self.unless_failing(|inner| inner.fill(key, entry, lease))
+        self.unless_failing(|inner| match encoded(&entry) {
+            Ok(entry) => inner.fill(key, entry, lease),
+            Err(error) => Box::pin(async { Err(error) }),
+        })
     }
 
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
-        self.unless_failing(|inner| inner.set(entries))
+        let encode = |(key, entry): (&'a str, Arc<Entry>)| Ok((key, encoded(&entry)?));
+        let entries: Result<Vec<_>> = entries.into_iter().map(encode).collect();
+        self.unless_failing(|inner| match entries {
+            Ok(entries) => inner.set(entries),
+            Err(error) => Box::pin(async { Err(error) }),
+        })
     }
 
     fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
