@@ -113,3 +113,21 @@ async fn explicit_operations_say_what_failed_and_where() {
         assert_eq!(error.namespace(), "users/eu");
     }
 }
+
+#[tokio::test]
+async fn out_of_touch_nothing_that_is_stored_is_told_of() {
+    let provider = FailingProvider::out_of_touch();
+    let cache = Cache::builder(provider).build().unwrap();
+    cache.set("k", &1).await.unwrap();
+    let mut keys = cache.scan_keys("*", 10).unwrap();
+    let errors = [
+        cache.get::<i32>("k").await.map(drop),
+        cache.exists("k").await.map(drop),
+        cache.get_ttl("k").await.map(drop),
+        keys.next_page().await.map(drop),
+        cache.delete_by_pattern("*").await.map(drop),
+    ];
+    for error in errors {
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::Connection);
+    }
+}

@@ -5,6 +5,8 @@
 
 mod flight;
 mod near;
+#[cfg(test)]
+mod tests;
 mod through;
 mod ticket;
 mod waits;

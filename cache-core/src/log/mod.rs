@@ -395,6 +395,51 @@ mod tests {
         }
     }
 
+    /// Reads at the moment when a key is fenced: what the counter says, and whether an entry shows.
+    struct Reader {
+        log: Log,
+        entry: Meta,
+        read: Mutex<Vec<(u64, bool)>>,
+    }
+
+    impl Watcher for Reader {
+        fn fence(&self, key: &str) {
+            let shown = self.log.is_visible(key, &self.entry);
+            let read = (self.log.publication(), shown);
+            self.read.lock().unwrap().push(read);
+        }
+
+        fn fence_all(&self) {}
+    }
+
+    #[test]
+    fn the_counter_moves_when_the_barrier_stands_and_all_is_fenced() {
+        let log = Log::remote(Caps::DEFAULT);
+        let began = log.stamp();
+        let before = log.publication();
+        let reader = Arc::new(Reader {
+            log: log.clone(),
+            entry: meta(began),
+            read: Mutex::default(),
+        });
+        let watcher: Arc<dyn Watcher> = reader.clone();
+        log.watch(Arc::downgrade(&watcher));
+        let record = Record::Key(KEY.into());
+        log.apply(
+            began.incarnation(),
+            &[Positioned {
+                sequence: 1,
+                record: record.clone(),
+            }],
+        )
+        .unwrap();
+        let after = log.publication();
+        log.pend(&[record], "p:");
+        let read = std::mem::take(&mut *reader.read.lock().unwrap());
+        assert_eq!(read, [(before, false), (after, false)]);
+        assert!(before < after && after < log.publication());
+    }
+
     #[test]
     fn while_a_new_incarnation_is_taken_over_nothing_of_the_old_one_is_shown() {
         let log = Log::remote(Caps::DEFAULT);

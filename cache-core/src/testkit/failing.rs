@@ -8,7 +8,7 @@ use super::Held;
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Payload};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Log, Record, Stamp};
+use crate::log::{Caps, Log, Record, Stamp};
 use crate::pattern::Pattern;
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{
@@ -20,6 +20,7 @@ use crate::provider::{
 #[derive(Debug)]
 pub struct FailingProvider {
     inner: MemoryProvider,
+    log: Log,
     switch: Switch,
 }
 
@@ -50,12 +51,22 @@ impl Switch {
 impl FailingProvider {
     /// A provider that works until its switch is thrown.
     pub fn new() -> (Self, Switch) {
+        let inner = MemoryProvider::new();
         let switch = Switch::default();
         let provider = Self {
-            inner: MemoryProvider::new(),
+            log: inner.log().clone(),
+            inner,
             switch: switch.clone(),
         };
         (provider, switch)
+    }
+
+    /// A provider that answers, but has not heard of others' invalidations for too long.
+    pub fn out_of_touch() -> Self {
+        Self {
+            log: Log::remote(Caps::DEFAULT),
+            ..Self::new().0
+        }
     }
 
     fn unless_failing<'a, T: Send + 'a>(
@@ -88,7 +99,7 @@ impl Provider for FailingProvider {
     }
 
     fn log(&self) -> &Log {
-        self.inner.log()
+        &self.log
     }
 
     fn clock(&self) -> Clock {
