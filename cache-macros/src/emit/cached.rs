@@ -162,6 +162,11 @@ fn duration(ttl: &Ttl, place: &Place) -> TokenStream {
             let private = place.private(Span::mixed_site());
             quote!(#private::Duration::from_secs(#seconds))
         }
+        Ttl::Arithmetic(expression) => {
+            let span = ours_at(expression.span());
+            let private = place.private(span);
+            quote_spanned! {span=> { const SECONDS: u64 = #expression; #private::Duration::from_secs(SECONDS) } }
+        }
         Ttl::Duration(expression) => {
             let span = ours_at(expression.span());
             let private = place.private(span);

@@ -25,6 +25,8 @@ pub(crate) struct Cached {
 /// How long results are kept.
 pub(crate) enum Ttl {
     Seconds(u64),
+    /// Integers that are multiplied, added and so on: `5 * 60`.
+    Arithmetic(Expr),
     Duration(Expr),
 }
 
@@ -98,11 +100,46 @@ impl Ttl {
                 )),
                 seconds => Ok(Self::Seconds(seconds)),
             },
+            arithmetic if is_arithmetic(arithmetic) => Ok(Self::Arithmetic(arithmetic.clone())),
             Expr::Lit(_)
             | Expr::Unary(ExprUnary {
                 op: UnOp::Neg(_), ..
             }) => Err(given.misused(expression)),
             duration => Ok(Self::Duration(duration.clone())),
+        }
+    }
+}
+
+/// Whether an expression consists of whole numbers alone, and so counts seconds.
+fn is_arithmetic(expression: &Expr) -> bool {
+    match expression {
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(literal),
+            ..
+        }) => matches!(literal.suffix(), "" | "u64"),
+        Expr::Binary(binary) => is_arithmetic(&binary.left) && is_arithmetic(&binary.right),
+        Expr::Paren(inner) => is_arithmetic(&inner.expr),
+        Expr::Group(inner) => is_arithmetic(&inner.expr),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_numbers_alone_count_seconds() {
+        for (code, seconds) in [
+            ("5 * 60", true),
+            ("24 * (60 * 60) - 1", true),
+            ("2u64 << 3", true),
+            ("MINUTE * 5", false),
+            ("5 * 60.0", false),
+            ("Duration::from_secs(1) * 2", false),
+        ] {
+            let expression = syn::parse_str(code).unwrap();
+            assert_eq!(is_arithmetic(&expression), seconds, "{code}");
         }
     }
 }

@@ -28,6 +28,11 @@ async fn for_some_time(shop: &Shop, millis: u64) -> usize {
     shop.run()
 }
 
+#[cached(ttl = 2 * (60 - 30), cache = shop.cache, skip(shop))]
+async fn for_sixty_seconds(shop: &Shop) -> usize {
+    shop.run()
+}
+
 #[cached(cache = shop.cache, skip(shop))]
 async fn for_the_default_time(shop: &Shop) -> usize {
     shop.run()
@@ -41,6 +46,16 @@ async fn a_value_is_gone_when_its_time_has_passed() {
     assert_eq!(for_a_minute(&shop).await, 1);
     clock.advance(Duration::from_secs(1));
     assert_eq!(for_a_minute(&shop).await, 2);
+}
+
+#[tokio::test]
+async fn a_time_of_whole_numbers_is_in_seconds() {
+    let (shop, clock) = shop_with_a_clock();
+    assert_eq!(for_sixty_seconds(&shop).await, 1);
+    clock.advance(Duration::from_secs(59));
+    assert_eq!(for_sixty_seconds(&shop).await, 1);
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(for_sixty_seconds(&shop).await, 2);
 }
 
 #[tokio::test]
