@@ -26,6 +26,7 @@ mod namespace;
 mod pattern;
 pub mod provider;
 mod random;
+mod terms;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod value;
@@ -36,13 +37,12 @@ pub use attribute as __private;
 #[cfg(feature = "macros")]
 pub use cache_macros::{cache_invalidate, cached};
 
-pub use cache::{
-    Batch, Cache, CacheBuilder, Consistency, EntryOptions, KeyScan, MemoryTier, Set, Ttl,
-};
+pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Set};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};
 pub use codec::CodecId;
+pub use engine::MemoryTier;
 pub use entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Meta, Owner, Payload, Tags};
 pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
@@ -56,6 +56,7 @@ pub use provider::Provider;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 #[cfg(feature = "redis")]
 pub use provider::redis::{RedisProvider, RedisProviderBuilder};
+pub use terms::{EntryOptions, Ttl};
 pub use value::{AnyValue, Local, Value, Weighed};
 #[doc(hidden)]
 pub use value::{Shape, downcast};

@@ -3,11 +3,12 @@
 use std::future::Future;
 
 use super::identity::Identity;
-use crate::cache::{Cache, EntryOptions, Ttl};
+use crate::cache::Cache;
 use crate::engine::Outcome;
 use crate::entry::Owner;
 use crate::error::{Error, Result};
 use crate::key::KeyWriter;
+use crate::terms::{EntryOptions, Ttl};
 
 /// How a call begins.
 pub enum Start<R, O> {

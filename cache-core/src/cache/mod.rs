@@ -5,18 +5,16 @@ mod builder;
 mod global;
 mod invalidate;
 mod namespaces;
-mod options;
 mod read;
 mod scan;
+mod through;
 mod write;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub use batch::Batch;
-pub use builder::{CacheBuilder, MemoryTier};
-pub(crate) use options::Terms;
-pub use options::{EntryOptions, Ttl};
+pub use builder::CacheBuilder;
 #[cfg(feature = "testkit")]
 pub(crate) use read::KeepOk;
 pub use scan::KeyScan;
@@ -31,6 +29,7 @@ use crate::metrics::{Counters, Metrics, Miss};
 use crate::namespace::{MAX_KEY_BYTES, Scope};
 use crate::provider::Provider;
 use crate::provider::memory::MemoryProvider;
+use crate::terms::{EntryOptions, Ttl};
 use crate::value::Value;
 use namespaces::Namespaces;
 

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 
-use super::{Cache, EntryOptions, Ttl};
+use super::Cache;
 use crate::engine::{Look, Outcome};
 use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::Miss;
 use crate::provider::Found;
+use crate::terms::{EntryOptions, Ttl};
 use crate::value::Value;
 
 impl Cache {

@@ -3,11 +3,12 @@
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use super::{Cache, EntryOptions, Terms, Ttl};
+use super::Cache;
 use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
 use crate::error::Result;
 use crate::log::Record;
 use crate::provider::BoxFuture;
+use crate::terms::{EntryOptions, Terms, Ttl};
 use crate::value::Value;
 
 impl Cache {

@@ -5,10 +5,11 @@
 
 mod flight;
 mod near;
+mod outcome;
 #[cfg(test)]
 mod tests;
-mod through;
 mod ticket;
+mod tier;
 mod waits;
 
 use std::future::{Future, poll_fn};
@@ -21,17 +22,18 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) use near::Near;
-pub use through::Outcome;
+pub use outcome::Outcome;
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};
+pub use tier::MemoryTier;
 pub use waits::carry;
 
-use crate::cache::Ttl;
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::{Log, Stamp};
 use crate::metrics::{Counters, Miss};
 use crate::provider::{Lease, Leased, Peek, Provider, Slot};
+use crate::terms::Ttl;
 use flight::{Entered, Flight, Flights};
 use near::Promotion;
 

@@ -8,7 +8,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::cache::MemoryTier;
+use super::MemoryTier;
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::log::{Log, Watcher};

@@ -12,13 +12,13 @@ use super::flight::{Flight, State};
 use super::near::Promotion;
 use super::waits::{self, Wait};
 use super::{Engine, Miss, Question};
-use crate::cache::{EntryOptions, Terms, Ttl};
 use crate::clock::Timestamp;
 use crate::entry::{Entry, EntryId, Meta, Payload, Tags};
 use crate::error::Result;
 use crate::log::{Moment, Stamp};
 use crate::metrics::Counters;
 use crate::provider::Lease;
+use crate::terms::{EntryOptions, Terms, Ttl};
 use crate::value::{AnyValue, Value};
 
 /// What a caller of [`Cache::turn`](crate::Cache::turn) is to do.

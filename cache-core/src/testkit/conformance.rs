@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Nodes, delivered};
-use crate::cache::{Cache, EntryOptions, KeepOk, Ttl};
+use crate::cache::{Cache, KeepOk};
 use crate::entry::Owner;
 use crate::error::ErrorKind;
+use crate::terms::{EntryOptions, Ttl};
 
 /// Long enough for a real server to answer in between, short enough to be waited for.
 const SHORT: Duration = Duration::from_millis(300);

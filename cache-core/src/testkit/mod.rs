@@ -16,9 +16,10 @@ use std::time::{Duration, Instant};
 pub use failing::{FailingProvider, Switch};
 pub use gate::{Gate, Held};
 
-use crate::cache::{Cache, EntryOptions};
+use crate::cache::Cache;
 use crate::clock::ManualClock;
 use crate::entry::Owner;
+use crate::terms::EntryOptions;
 
 /// Two handles on the same stored values: the one that loads, and the one that acts. They can be
 /// the same, or two nodes on one backend.

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Gate, Held, Nodes, delivered, eventually, followers};
-use crate::cache::{Cache, EntryOptions};
+use crate::cache::Cache;
 use crate::error::Result;
+use crate::terms::EntryOptions;
 
 const KEY: &str = "user:1";
 const TAG: &str = "team:7";

@@ -2,39 +2,14 @@
 
 use std::future::Future;
 
-use super::{Followed, Question, Ticket, Turn};
-use crate::cache::{Cache, EntryOptions};
+use super::Cache;
+use crate::engine::{Followed, Outcome, Question, Ticket, Turn};
 use crate::entry::Owner;
 use crate::metrics::Miss;
-use crate::value::{AnyValue, Value};
+use crate::terms::EntryOptions;
 
 /// How many values that cannot be read as the caller's type it looks at, before it goes alone.
 const MAX_UNFIT: usize = 8;
-
-/// How the result of a load maps to what is stored of it.
-pub trait Outcome<R> {
-    /// The part of a result that is stored.
-    type Stored: Value;
-
-    /// What to store of a result; `None` for a result that is not kept, such as an `Err`.
-    fn stored(&self, result: &R) -> Option<Self::Stored>;
-
-    /// The result that a stored part stands for.
-    fn restored(&self, stored: Self::Stored) -> R;
-
-    /// A copy, for those who wait, of a result that is not kept; `None` if it cannot be copied.
-    /// They then compute it for themselves.
-    fn shared(&self, result: &R) -> Option<AnyValue> {
-        let _ = result;
-        None
-    }
-
-    /// The result that such a copy stands for.
-    fn unshared(&self, shared: &AnyValue) -> Option<R> {
-        let _ = shared;
-        None
-    }
-}
 
 impl Cache {
     /// Answers from the cache, or runs `load`, once for all who ask at the same moment.
