@@ -469,14 +469,14 @@ async fn a_failure_from_before_an_invalidation_is_not_told_to_who_came_after_it(
 
 #[tokio::test]
 async fn memory_stays_within_its_bound_whatever_json_thinks_of_the_values() {
-    let provider = MemoryProvider::builder().max_bytes(1 << 20).build();
+    let provider = MemoryProvider::builder().max_bytes(1 << 16).build();
     let cache = Cache::builder(provider).build().unwrap();
-    let value = || Arc::new(vec![0_u8; 1 << 18]);
+    let value = || Arc::new(vec![0_u8; 1 << 14]);
     for entry in 0..300_u32 {
         // JSON has texts for keys alone.
         let map = std::collections::HashMap::from([((entry, entry), value().to_vec())]);
         cache.set(&format!("map {entry}"), &map).await.unwrap();
-        let local = Local::weighing(value(), 1 << 18);
+        let local = Local::weighing(value(), 1 << 14);
         cache.set(&format!("local {entry}"), &local).await.unwrap();
     }
     let mut kept = 0;
