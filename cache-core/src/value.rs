@@ -101,6 +101,7 @@ impl<T> Deref for Weighed<T> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T: Clone + Send + Sync + 'static> Value for Weighed<T> {
     const SHAPE: Shape = Shape {
         weigh: |value| downcast::<Self>(value).map_or(0, |weighed| weighed.bytes),
