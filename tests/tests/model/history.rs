@@ -92,6 +92,7 @@ impl<'b> History<'b> {
         }
         self.settle().await?;
         self.agree().await?;
+        self.count_all().await?;
         for node in &self.nodes.0 {
             self.tally.hits += (0..NAMESPACES.len())
                 .map(|it| node.namespace(it).metrics().hits)
@@ -104,6 +105,11 @@ impl<'b> History<'b> {
         self.end_long_outage();
         match operation {
             Operation::Load { asking, tags, held } => self.load(asking, tags, held).await,
+            Operation::Meanwhile(asking) => {
+                let open = self.begin(asking, 0, false);
+                self.open.push(open);
+                Ok(())
+            }
             Operation::Get(asking) => self.get(asking).await,
             Operation::Set { node, name, tags } => self.set(node, name, tags).await,
             Operation::Invalidate { node, scope } => self.invalidate(node, scope).await,
@@ -143,27 +149,34 @@ impl<'b> History<'b> {
         }
     }
 
-    async fn load(&mut self, asking: Asking, tags: Tags, held: bool) -> Checked {
+    /// Starts a `get_or_set`; what it loads is held back if `held`.
+    fn begin(&self, asking: Asking, tags: Tags, held: bool) -> Open {
         let cache = self.nodes.0[asking.node].asked(asking);
-        let waiting = followers(&cache, text(asking.name));
-        let before = cache.metrics();
         let reader = self.reader(asking);
         let (gate, hold) = Gate::new();
         let gate = held.then_some(gate);
-        let (truth, handle) = (Arc::clone(&self.truth), cache.clone());
+        let truth = Arc::clone(&self.truth);
         let task = tokio::spawn(async move {
             let load = || async {
                 let version = truth.lock().expect("the truth").bear(asking.name, tags);
                 hold.pass().await;
                 Ok::<_, Infallible>(version as u64)
             };
-            let options = tagged(tags);
-            let Ok(value) = handle
+            let options = EntryOptions::new().tags(tags_of(tags));
+            let Ok(value) = cache
                 .get_or_set_with(text(asking.name), options, load)
                 .await;
             value
         });
-        let open = Open { reader, task, gate };
+        Open { reader, task, gate }
+    }
+
+    async fn load(&mut self, asking: Asking, tags: Tags, held: bool) -> Checked {
+        let cache = self.nodes.0[asking.node].asked(asking);
+        let waiting = followers(&cache, text(asking.name));
+        let before = cache.metrics();
+        let open = self.begin(asking, tags, held);
+        let reader = open.reader;
         let deadline = Instant::now() + PATIENCE;
         while !open.task.is_finished() {
             let entered = match &open.gate {
@@ -388,6 +401,22 @@ impl<'b> History<'b> {
         counter.permits(&self.truth(), &reader, read, self.quiet, TOUCH_BOUND)
     }
 
+    async fn count_all(&mut self) -> Checked {
+        let names: Vec<_> = self.counters.iter().map(|counter| counter.name).collect();
+        for (name, node) in names
+            .into_iter()
+            .flat_map(|name| (0..NODES).map(move |node| (name, node)))
+        {
+            self.count(Asking {
+                node,
+                name,
+                strict: false,
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
     async fn settle(&mut self) -> Checked {
         self.mend();
         self.nodes.settle().await?;
@@ -507,8 +536,4 @@ fn tags_of(tags: Tags) -> Vec<&'static str> {
         .filter(has)
         .map(|index| TAGS[index])
         .collect()
-}
-
-fn tagged(tags: Tags) -> EntryOptions {
-    EntryOptions::new().tags(tags_of(tags))
 }

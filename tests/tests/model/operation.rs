@@ -79,6 +79,8 @@ pub(crate) enum Operation {
         tags: Tags,
         held: bool,
     },
+    /// `get_or_set`, while the history goes on.
+    Meanwhile(Asking),
     Get(Asking),
     Set {
         node: usize,
@@ -129,45 +131,69 @@ pub(crate) enum Fault {
 
 /// Calm histories, histories with trouble that passes at once, and histories with outages.
 pub(crate) fn histories() -> impl Strategy<Value = Vec<Operation>> {
-    let quick = prop::sample::select(vec![
-        Fault::FlushScripts,
-        Fault::KillClients,
-        Fault::FlushAll,
-        Fault::Cut,
-    ]);
-    let slow = prop_oneof![
-        2 => Just(Fault::Pause), 2 => Just(Fault::Isolate),
-        2 => Just(Fault::Mend), 1 => Just(Fault::Linger),
-    ];
+    let fault = |fault: BoxedStrategy<Fault>| fault.prop_map(Operation::Fault);
+    let troubled = prop_oneof![7 => calm(), 1 => fault(quick())];
+    let cut_off = prop_oneof![14 => calm(), 1 => fault(quick()), 3 => fault(slow())];
+    let counting = prop_oneof![8 => counting(), 3 => fault(slow())];
     prop_oneof![
-        4 => vec(calm(), 8..60),
-        3 => vec(prop_oneof![7 => calm(), 1 => quick.clone().prop_map(Operation::Fault)], 8..50),
-        1 => vec(prop_oneof![
-            14 => calm(),
-            1 => quick.prop_map(Operation::Fault),
-            3 => slow.prop_map(Operation::Fault),
-        ], 8..40),
+        8 => vec(calm(), 8..60),
+        6 => vec(troubled, 8..50),
+        2 => vec(cut_off, 8..40),
+        1 => vec(counting, 6..24),
     ]
 }
 
+fn quick() -> BoxedStrategy<Fault> {
+    use Fault::{Cut, FlushAll, FlushScripts, KillClients};
+    prop::sample::select(vec![FlushScripts, KillClients, FlushAll, Cut]).boxed()
+}
+
+fn slow() -> BoxedStrategy<Fault> {
+    prop_oneof![
+        2 => Just(Fault::Pause),
+        2 => Just(Fault::Isolate),
+        2 => Just(Fault::Mend),
+        1 => Just(Fault::Linger),
+    ]
+    .boxed()
+}
+
 fn calm() -> impl Strategy<Value = Operation> {
-    use Operation::{Count, Expire, Finish, Get, Increment, Invalidate, Load, Set};
+    use Operation::{Count, Expire, Finish, Get, Invalidate, Load, Meanwhile, Set};
     let node = 0..NODES;
     prop_oneof![
         8 => (asking(plain()), tags(), prop::bool::weighted(0.4))
             .prop_map(|(asking, tags, held)| Load { asking, tags, held }),
+        3 => asking(plain()).prop_map(Meanwhile),
         4 => asking(plain()).prop_map(Get),
         4 => (node.clone(), plain(), tags()).prop_map(|(node, name, tags)| Set { node, name, tags }),
         5 => (node.clone(), scope()).prop_map(|(node, scope)| Invalidate { node, scope }),
         1 => (node.clone(), plain(), prop_oneof![Just(Span::Long), Just(Span::Short)])
             .prop_map(|(node, name, span)| Expire { node, name, span }),
-        2 => (node, counter(), 1..100i64)
-            .prop_map(|(node, name, amount)| Increment { node, name, amount }),
+        2 => increment(),
         1 => asking(counter()).prop_map(Count),
         4 => any::<prop::sample::Index>().prop_map(Finish),
         1 => Just(Operation::Settle),
         1 => Just(Operation::Sleep),
     ]
+}
+
+/// What is under way to a counter when the connection is lost must not arrive later.
+fn counting() -> impl Strategy<Value = Operation> {
+    let gone = (0..NODES, counter().prop_map(Scope::Key));
+    prop_oneof![
+        6 => increment(),
+        1 => asking(counter()).prop_map(Operation::Count),
+        1 => gone.prop_map(|(node, scope)| Operation::Invalidate { node, scope }),
+    ]
+}
+
+fn increment() -> impl Strategy<Value = Operation> {
+    (0..NODES, counter(), 1..100i64).prop_map(|(node, name, amount)| Operation::Increment {
+        node,
+        name,
+        amount,
+    })
 }
 
 fn asking(name: impl Strategy<Value = Name>) -> impl Strategy<Value = Asking> {
