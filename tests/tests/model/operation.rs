@@ -133,14 +133,48 @@ pub(crate) enum Fault {
 pub(crate) fn histories() -> impl Strategy<Value = Vec<Operation>> {
     let fault = |fault: BoxedStrategy<Fault>| fault.prop_map(Operation::Fault);
     let troubled = prop_oneof![7 => calm(), 1 => fault(quick())];
-    let cut_off = prop_oneof![14 => calm(), 1 => fault(quick()), 3 => fault(slow())];
+    let single = prop_oneof![14 => calm(), 1 => fault(quick()), 3 => fault(slow())];
+    let cut_off = prop_oneof![18 => single.prop_map(|it| vec![it]), 1 => isolation()];
     let counting = prop_oneof![8 => counting(), 3 => fault(slow())];
     prop_oneof![
         8 => vec(calm(), 8..60),
         6 => vec(troubled, 8..50),
-        2 => vec(cut_off, 8..40),
+        2 => vec(cut_off, 8..40).prop_map(|episodes| episodes.concat()),
         1 => vec(counting, 6..24),
     ]
+}
+
+/// A node hears nothing of what happens to its copies elsewhere, and must know that in time.
+fn isolation() -> impl Strategy<Value = Vec<Operation>> {
+    (plain(), tags(), 0..PROXIED, any::<bool>()).prop_map(|(name, tags, node, by_key)| {
+        let asking = Asking {
+            node: PROXIED,
+            name,
+            strict: false,
+        };
+        let scope = if by_key {
+            Scope::Key(name)
+        } else {
+            Scope::Namespace(name.namespace)
+        };
+        let load = Operation::Load {
+            asking,
+            tags,
+            held: false,
+        };
+        let isolate = Operation::Fault(Fault::Isolate);
+        let invalidate = Operation::Invalidate { node, scope };
+        let linger = Operation::Fault(Fault::Linger);
+        vec![
+            load,
+            load,
+            isolate,
+            invalidate,
+            linger,
+            load,
+            Operation::Get(asking),
+        ]
+    })
 }
 
 fn quick() -> BoxedStrategy<Fault> {
