@@ -137,8 +137,11 @@ mod tests {
     }
 
     async fn send(service: &Router, method: &str, path: &str, body: &str) -> (StatusCode, Value) {
-        let request = Request::builder().method(method).uri(path);
-        let request = request.header("content-type", "application/json");
+        let mut request = Request::builder().method(method).uri(path);
+        if !body.is_empty() {
+            // A GET that describes a body is not answered from the cache.
+            request = request.header("content-type", "application/json");
+        }
         let request = request.body(Body::from(body.to_owned())).unwrap();
         let response = service.clone().oneshot(request).await.unwrap();
         let status = response.status();
