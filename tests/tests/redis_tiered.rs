@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use cache_core::testkit::Nodes;
+use cache_core::testkit::{Gate, Nodes};
 use cache_core::{
     Cache, Consistency, EntryOptions, ErrorKind, Invalidated, MemoryTier, RedisProvider,
     RedisProviderBuilder,
@@ -171,6 +171,32 @@ async fn copies_are_shown_no_longer_than_the_node_is_in_touch() {
     assert_eq!(load(&cache, "old").await, "old");
     server.pause();
     until(|| async { load(&cache, "new").await == "new" }).await;
+    server.resume();
+}
+
+/// Other nodes may have invalidated meanwhile what the load is bringing.
+#[tokio::test]
+async fn who_is_out_of_touch_does_not_wait_for_a_load_from_before() {
+    let server = RedisServer::start();
+    let cache = tiered(impatient(&server), MemoryTier::new()).await;
+    let (gate, held) = Gate::new();
+    let older = cache.clone();
+    let older = tokio::spawn(async move {
+        let load = || async {
+            held.pass().await;
+            Ok::<_, Infallible>("old".to_owned())
+        };
+        let Ok(value) = older.get_or_set("k", load).await;
+        value
+    });
+    gate.entered().await;
+    server.pause();
+    tokio::time::sleep(Duration::from_millis(450)).await;
+    let soon = Duration::from_secs(2);
+    let newer = tokio::time::timeout(soon, load(&cache, "new")).await;
+    assert_eq!(newer.expect("an answer of its own"), "new");
+    gate.open();
+    assert_eq!(older.await.unwrap(), "old");
     server.resume();
 }
 

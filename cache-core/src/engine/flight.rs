@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::Question;
+use crate::clock::Timestamp;
 use crate::entry::{Entry, Owner, Tags};
 use crate::log::{Log, Moment, Watcher};
 use crate::value::AnyValue;
@@ -26,6 +27,7 @@ pub(super) struct Flight {
     tags_are_all: bool,
     /// Before the load began.
     began: Moment,
+    began_at: Timestamp,
     state: watch::Sender<State>,
 }
 
@@ -107,11 +109,12 @@ impl Flights {
 
     /// Joins the key's flight, or begins one if there is none that a caller may join who arrives
     /// after all that has been invalidated so far.
-    pub(super) fn enter(&self, question: &Question, log: &Log) -> Entered {
+    pub(super) fn enter(&self, question: &Question, log: &Log, now: Timestamp) -> Entered {
         let key = &question.key;
         let mut shard = self.shard(key);
         if let Some(flight) = shard.get(key)
             && !log.hides_load(key, &flight.tags, flight.began)
+            && log.may_share(flight.began_at, now)
         {
             return if flight.owner == question.owner {
                 Entered::Follow(Arc::clone(flight))
@@ -126,6 +129,7 @@ impl Flights {
             tags: Arc::clone(&question.tags),
             tags_are_all: question.tags_are_all,
             began: log.moment(),
+            began_at: now,
             state: watch::Sender::new(State::Loading),
         });
         shard.insert(Arc::clone(&flight.key), Arc::clone(&flight));

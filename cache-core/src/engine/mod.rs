@@ -201,7 +201,7 @@ impl Engine {
             Look::Miss { why, observed } => (why, Some(observed)),
             Look::Bypass => (Miss::Bypassed, None),
         };
-        match self.flights.enter(question, &self.log) {
+        match self.flights.enter(question, &self.log, self.clock.now()) {
             Entered::Lead(flight) => self.lead(question, flight, why, observed).await,
             Entered::Follow(flight) => Turn::Follow(Follower::new(self, flight, question, why)),
             Entered::Occupied => {

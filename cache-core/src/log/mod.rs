@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 pub use barriers::{Barriers, Caps};
 pub use pending::MAX_PENDING;
@@ -48,6 +49,8 @@ struct Inner {
     publication: AtomicU64,
     /// Until when, in microseconds, answers may be given on what is known.
     touch: AtomicU64,
+    /// For how many microseconds after the backend was last heard of.
+    touch_bound: AtomicU64,
     state: RwLock<State>,
     /// Held while a batch of records is applied, so that they take effect in sequence.
     applying: Mutex<()>,
@@ -105,6 +108,7 @@ impl Log {
         Self(Arc::new(Inner {
             publication: AtomicU64::new(0),
             touch: AtomicU64::new(0),
+            touch_bound: AtomicU64::new(0),
             state: RwLock::new(State {
                 stamp: Stamp::new(Incarnation::random(0), 0),
                 barriers: Barriers::new(caps),
@@ -138,6 +142,21 @@ impl Log {
     /// Everything that was recorded before has been applied; that holds good until `until`.
     pub fn touched(&self, until: Timestamp) {
         self.0.touch.fetch_max(until.as_micros(), Ordering::AcqRel);
+    }
+
+    /// Says how long answers are given on what is known after the backend was last heard of.
+    pub fn keep_touch_for(&self, bound: Duration) {
+        let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+        self.0.touch_bound.store(micros, Ordering::Release);
+    }
+
+    /// Whether a caller that arrives at `now` may have what a load brings that began at `began`.
+    ///
+    /// A node out of touch has not heard of what was invalidated since, and must not show what
+    /// was invalidated longer ago than it may be out of touch: it shares younger loads only.
+    pub fn may_share(&self, began: Timestamp, now: Timestamp) -> bool {
+        let bound = Duration::from_micros(self.0.touch_bound.load(Ordering::Acquire));
+        self.in_touch(now) || now.since(began) < bound
     }
 
     /// Whether an entry at `key` may be shown, judged by the log alone: not by time.

@@ -51,10 +51,12 @@ impl Backplane {
         caps: Caps,
         touch_bound: Duration,
     ) -> Self {
+        let log = Log::remote(caps);
+        log.keep_touch_for(touch_bound);
         Self {
             probe: link.probing(),
             link,
-            log: Log::remote(caps),
+            log,
             time: ServerTime::new(clock.clone()),
             keys,
             clock,
