@@ -3,4 +3,5 @@
 pub mod faults;
 pub mod redis_node;
 pub mod redis_server;
+pub mod sentinels;
 pub mod tcp_proxy;

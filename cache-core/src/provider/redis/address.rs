@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "tls")]
-use ::redis::ConnectionAddr;
 use ::redis::io::tcp::TcpSettings;
-use ::redis::{ConnectionInfo, IntoConnectionInfo};
+use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use super::error::configuration;
 use crate::error::Result;
@@ -13,6 +11,9 @@ use crate::error::Result;
 /// What the provider can be told as an address.
 const ACCEPTED: &str = "expected redis[s]://[user:password@]host[:port][/database][?protocol=resp3] \
                         or unix:///path/of/the/socket[?db=…&user=…&pass=…&protocol=resp3]";
+
+/// The port of a URL without one.
+const DEFAULT_PORT: u16 = 6379;
 
 /// What a URL can say behind its `?`; the second are for sockets, whose URL has no room else.
 const QUERY: [&str; 1] = ["protocol"];
@@ -35,17 +36,45 @@ pub(super) fn parse(url: &str, touch: Duration) -> Result<ConnectionInfo> {
     Ok(info.set_tcp_settings(tcp))
 }
 
-/// Whether what is said to the server is encrypted.
-#[cfg(feature = "tls")]
-pub(super) fn is_secure(info: &ConnectionInfo) -> bool {
-    matches!(info.addr(), ConnectionAddr::TcpTls { .. })
+/// How a server elsewhere is reached, in all else like this one.
+pub(super) fn at(info: &ConnectionInfo, host: String, port: u16) -> ConnectionInfo {
+    let mut addr = info.addr().clone();
+    if let ConnectionAddr::Tcp(old_host, old_port)
+    | ConnectionAddr::TcpTls {
+        host: old_host,
+        port: old_port,
+        ..
+    } = &mut addr
+    {
+        (*old_host, *old_port) = (host, port);
+    }
+    info.clone().set_addr(addr)
+}
+
+/// The name by which sentinels know the primary that a URL is about.
+pub(super) fn primary_name(info: &ConnectionInfo) -> Result<String> {
+    match info.addr() {
+        ConnectionAddr::Tcp(name, DEFAULT_PORT)
+        | ConnectionAddr::TcpTls {
+            host: name,
+            port: DEFAULT_PORT,
+            ..
+        } => Ok(name.clone()),
+        _ => Err(configuration(
+            "with sentinels, the URL has the primary's name for a host, and no port: redis://mymaster",
+        )),
+    }
+}
+
+/// Whether a URL asks for TLS.
+pub(super) fn is_secure(url: &str) -> bool {
+    url.starts_with("rediss:") || url.starts_with("valkeys:")
 }
 
 /// The parser passes over what it does not know, and knows what this build cannot do.
 fn refuse_unsupported(url: &str) -> Result<()> {
     let refuse = |what: &str| Err(configuration(format!("{what}: {ACCEPTED}")));
-    let is_secure = url.starts_with("rediss:") || url.starts_with("valkeys:");
-    if is_secure && !cfg!(feature = "tls") {
+    if is_secure(url) && !cfg!(feature = "tls") {
         return refuse("TLS needs the feature `tls` of cache-core");
     }
     let (address, fragment) = url.split_once('#').unwrap_or((url, ""));
@@ -116,9 +145,6 @@ mod tests {
     fn certificates_are_verified_whatever_the_url_says() {
         let shown = refusal("rediss://host#insecure");
         assert!(shown.contains("certificates are verified"), "{shown}");
-        assert!(is_secure(
-            &parse("rediss://host", Duration::from_secs(3)).unwrap()
-        ));
     }
 
     #[cfg(not(feature = "tls"))]

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use ::redis::{Client, ConnectionInfo};
+
 use super::backplane::Backplane;
 use super::entries::Entries;
-use super::error::{configuration, timed_out};
+use super::error::{configuration, from_redis, timed_out};
 use super::keys::LogKeys;
+use super::sentinels::Sentinels;
 use super::server::{Bounds, Server};
 use super::sweep::Sweeper;
 use super::tasks::Tasks;
@@ -29,6 +32,7 @@ pub struct RedisProviderBuilder {
     url: String,
     #[cfg(feature = "tls")]
     tls: Tls,
+    sentinels: Option<Vec<String>>,
     key_prefix: String,
     client_name: Option<String>,
     bounds: Bounds,
@@ -46,6 +50,7 @@ impl RedisProviderBuilder {
             url,
             #[cfg(feature = "tls")]
             tls: Tls::default(),
+            sentinels: None,
             key_prefix: "cache".into(),
             client_name: None,
             bounds: Bounds {
@@ -60,6 +65,33 @@ impl RedisProviderBuilder {
             clock: Clock::system(),
             lazy: false,
         }
+    }
+
+    /// The URLs of the sentinels that watch the server; default none. They tell where it is, when
+    /// the provider connects and with every heartbeat, so that it goes over to the replica that
+    /// they have promoted. The [URL](RedisProvider::builder) has the name by which they know the
+    /// primary for a host, and no port; what else it says holds for every server that they name.
+    /// Sentinels can have credentials of their own in their URLs; ports default to 6379 there.
+    ///
+    /// More than half of them have to answer within the [`command_timeout`](Self::command_timeout),
+    /// and the answer of the latest failover counts. Where fewer do, the provider loses touch as
+    /// if the server was away: whoever is cut off together with an old primary would otherwise
+    /// never hear of the new one.
+    ///
+    /// ```no_run
+    /// # async fn example() -> cache_core::Result<()> {
+    /// use cache_core::RedisProvider;
+    ///
+    /// let provider = RedisProvider::builder("redis://user:password@mymaster/2")
+    ///     .sentinels(["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"])
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sentinels(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.sentinels = Some(urls.into_iter().map(Into::into).collect());
+        self
     }
 
     /// What the keys of this deployment begin with, 1 to 128 bytes; default `cache`. Processes
@@ -185,12 +217,11 @@ impl RedisProviderBuilder {
 
     async fn assemble(self) -> Result<RedisProvider> {
         self.check()?;
-        let info = address::parse(&self.url, self.bounds.touch)?;
-        #[cfg(feature = "tls")]
-        let info = self.tls.secure(info)?;
-        let server = Server::new(info, self.bounds, self.client_name.clone())?;
+        let info = self.connection(&self.url)?;
+        let sentinels = self.watchers(&info)?;
+        let server = Server::new(info, sentinels, self.bounds, self.client_name.clone())?;
         let backplane = Arc::new(Backplane::new(
-            server.link()?,
+            server.link(),
             LogKeys::new(Scope::root(&self.key_prefix).as_str()),
             self.clock.clone(),
             self.caps,
@@ -221,6 +252,26 @@ impl RedisProviderBuilder {
         })
     }
 
+    fn connection(&self, url: &str) -> Result<ConnectionInfo> {
+        let info = address::parse(url, self.bounds.touch)?;
+        #[cfg(feature = "tls")]
+        let info = self.tls.secure(info)?;
+        Ok(info)
+    }
+
+    fn watchers(&self, info: &ConnectionInfo) -> Result<Option<Sentinels>> {
+        let Some(urls) = &self.sentinels else {
+            return Ok(None);
+        };
+        if urls.is_empty() {
+            return Err(configuration("there is no sentinel in `sentinels`"));
+        }
+        let client = |url: &String| Client::open(self.connection(url)?).map_err(from_redis);
+        let clients = urls.iter().map(client).collect::<Result<_>>()?;
+        let name = address::primary_name(info)?;
+        Ok(Some(Sentinels::new(name, clients, self.bounds.command)))
+    }
+
     async fn first_beat(&self, server: &Server, backplane: &Backplane) -> Result<()> {
         let failure = || format!("the server at {server} could not be reached");
         match tokio::time::timeout(self.bounds.connect, server.beat(backplane)).await {
@@ -245,6 +296,12 @@ impl RedisProviderBuilder {
                 "the key prefix has {length} bytes; 1 to {MAX_PREFIX_BYTES} are possible"
             )));
         }
+        #[cfg(feature = "tls")]
+        if self.tls.is_set() && !self.urls().any(address::is_secure) {
+            return Err(configuration(
+                "certificates are of use with a rediss:// URL only; nothing here is encrypted",
+            ));
+        }
         for (name, span) in self.spans() {
             if span < Duration::from_millis(1) {
                 return Err(configuration(format!("{name} is shorter than 1 ms")));
@@ -256,6 +313,14 @@ impl RedisProviderBuilder {
             ));
         }
         Ok(())
+    }
+
+    #[cfg(feature = "tls")]
+    fn urls(&self) -> impl Iterator<Item = &str> {
+        let sentinels = self.sentinels.iter().flatten();
+        std::iter::once(&self.url)
+            .chain(sentinels)
+            .map(String::as_str)
     }
 
     fn spans(&self) -> [(&'static str, Duration); 6] {

@@ -1,17 +1,16 @@
 //! The connection that commands share: every call in bounded time, scripts by their hash.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use ::redis::{
-    Client, Cmd, ErrorKind as Reported, FromRedisValue, Pipeline, RedisError, ServerErrorKind,
-    ToRedisArgs, Value, cmd, from_redis_value,
+    Cmd, ErrorKind as Reported, FromRedisValue, Pipeline, RedisError, ServerErrorKind, ToRedisArgs,
+    Value, cmd, from_redis_value,
 };
 
 use super::breaker::Breaker;
 use super::error::{from_redis, timed_out, unexpected};
+use super::primary::Primary;
 use super::script::Script;
 use crate::error::Result;
 
@@ -58,51 +57,27 @@ impl Call {
     }
 }
 
-/// One multiplexed connection to the server, which comes back by itself.
+/// One multiplexed connection to the primary, which comes back by itself.
 #[derive(Clone)]
 pub(super) struct Link {
-    client: Client,
-    config: ConnectionManagerConfig,
-    /// Shared by all clones.
-    manager: Arc<Mutex<ConnectionManager>>,
+    primary: Primary,
     timeout: Duration,
     breaker: Breaker,
 }
 
 impl Link {
-    /// A link that connects when it is first used.
-    pub(super) fn new(
-        client: Client,
-        config: ConnectionManagerConfig,
-        timeout: Duration,
-    ) -> Result<Self, RedisError> {
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config.clone())?;
-        Ok(Self {
-            client,
-            config,
-            manager: Arc::new(Mutex::new(manager)),
+    pub(super) fn new(primary: Primary, timeout: Duration) -> Self {
+        Self {
+            primary,
             timeout,
             breaker: Breaker::new(),
-        })
+        }
     }
 
     /// Gives the connection up; the next call makes a new one. Calls that are on their way stay
     /// with the old one.
-    ///
-    /// The manager does so by itself only when the connection breaks. It stays with a connection
-    /// that takes everything and answers nothing, and, for good, with one whose handshake was
-    /// answered by an error or by nonsense.
     pub(super) fn reconnect(&self) {
-        let manager =
-            ConnectionManager::new_lazy_with_config(self.client.clone(), self.config.clone());
-        // It was possible before with the same settings.
-        if let Ok(manager) = manager {
-            *self.manager() = manager;
-        }
-    }
-
-    fn manager(&self) -> MutexGuard<'_, ConnectionManager> {
-        self.manager.lock().unwrap_or_else(PoisonError::into_inner)
+        self.primary.reconnect();
     }
 
     /// The same connection for the heartbeat, which tries it while the breaker is open to others.
@@ -203,7 +178,7 @@ impl Link {
         for call in calls {
             pipeline.add_command(call.command.clone());
         }
-        let mut manager = self.manager().clone();
+        let mut manager = self.primary.manager()?;
         manager
             .send_packed_commands(&pipeline, 0, calls.len())
             .await

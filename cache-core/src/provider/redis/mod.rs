@@ -2,7 +2,7 @@
 //!
 //! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
 //! `entries.rs` and `derived.rs` the entries, `stored.rs` their bytes, `scripts/` what runs on the
-//! server, `server_time.rs` its clock, `server.rs` and `link.rs` the connections to it.
+//! server, `server_time.rs` its clock, `server.rs`, `primary.rs` and `link.rs` the connections to it.
 
 mod address;
 mod backplane;
@@ -14,9 +14,11 @@ mod error;
 mod keys;
 mod link;
 mod listing;
+mod primary;
 mod reply;
 mod resync;
 mod script;
+mod sentinels;
 mod server;
 mod server_time;
 mod stored;
@@ -45,8 +47,8 @@ use crate::pattern::Pattern;
 
 const NAME: &str = "redis";
 
-/// Keeps entries on a standalone Redis server, version 7.0 or later, which any number of
-/// processes share.
+/// Keeps entries on a Redis server, version 7.0 or later, which any number of processes share: one
+/// that stands alone, or the primary that [sentinels](RedisProviderBuilder::sentinels) name.
 ///
 /// # What holds
 ///
@@ -63,8 +65,17 @@ const NAME: &str = "redis";
 /// [`command_timeout`](RedisProviderBuilder::command_timeout). Times to live run on the server's
 /// clock.
 ///
-/// When the server restarts, or loses the log's keys, everything that was stored before counts as
-/// hidden: more is computed, never less hidden.
+/// When the server restarts, loses the log's keys, or a replica takes its place, everything that
+/// was stored before counts as hidden: more is computed, never less hidden.
+///
+/// # Where it is weaker
+///
+/// | situation | what holds |
+/// |---|---|
+/// | the server restarts, or a replica takes its place | all of the above, once a process has learned of it, at the latest when the touch bound is over; what a `set` stored is hidden, even if it was acknowledged |
+/// | an old primary is cut off, and processes with it | they go on with it as long as more than half of the sentinels tell them to: for the touch bound, and the seconds that sentinels take to tell each other. Where the server's `min-replicas-to-write` is 1 or more: for `min-replicas-max-lag` and the touch bound. With neither, for as long as it is cut off |
+/// | [`Pending`](crate::Invalidated::Pending) | others serve the old value until the server is told; lost with the process |
+/// | somebody else writes to the server | can roll entries back or erase them, and plant values |
 ///
 /// What is invalidated by tag, pattern or namespace is hidden at once and freed later, by a
 /// [sweep](RedisProviderBuilder::sweep) or by its time to live.

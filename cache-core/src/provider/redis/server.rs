@@ -4,14 +4,18 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ::redis::aio::{ConnectionManagerConfig, MultiplexedConnection};
-use ::redis::{AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, cmd};
+use ::redis::aio::MultiplexedConnection;
+use ::redis::{AsyncConnectionConfig, Client, ConnectionInfo, cmd};
 
+use super::address::at;
 use super::backplane::Backplane;
 use super::error::{configuration, from_redis};
 use super::link::{Call, Link, within};
+use super::primary::{Current, Primary};
+use super::sentinels::Sentinels;
+use crate::clock::Timestamp;
 use crate::error::Result;
 
 /// The times that bound what is sent to a server.
@@ -22,19 +26,23 @@ pub(super) struct Bounds {
     pub(super) touch: Duration,
 }
 
-/// A server that may or may not be up.
+/// A server that may or may not be up, or the one of several that is the primary.
 #[derive(Clone)]
 pub(super) struct Server {
-    client: Client,
+    info: ConnectionInfo,
+    primary: Primary,
+    sentinels: Option<Arc<Sentinels>>,
     bounds: Bounds,
     client_name: Option<String>,
     approved: Arc<AtomicBool>,
 }
 
 impl Server {
-    /// The server that is reached so. Does not connect.
+    /// The server that is reached so, or one that is reached likewise where sentinels say. Does
+    /// not connect.
     pub(super) fn new(
         info: ConnectionInfo,
+        sentinels: Option<Sentinels>,
         bounds: Bounds,
         client_name: Option<String>,
     ) -> Result<Self> {
@@ -45,31 +53,47 @@ impl Server {
                 "a client name has visible ASCII characters only, and no spaces",
             ));
         }
-        Ok(Self {
-            client: Client::open(info).map_err(from_redis)?,
+        let server = Self {
+            info,
+            primary: Primary::default(),
+            sentinels: sentinels.map(Arc::new),
             bounds,
             client_name,
             approved: Arc::default(),
-        })
+        };
+        if server.sentinels.is_none() {
+            let client = Client::open(server.info.clone()).map_err(from_redis)?;
+            server.primary.replace(server.current(client)?);
+        }
+        Ok(server)
     }
 
     /// The connection for commands. Connects when it is first used, and again when it breaks or
     /// a heartbeat over it fails.
-    pub(super) fn link(&self) -> Result<Link> {
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(self.bounds.connect))
-            .set_response_timeout(None);
-        Link::new(self.client.clone(), config, self.bounds.command).map_err(from_redis)
+    pub(super) fn link(&self) -> Link {
+        Link::new(self.primary.clone(), self.bounds.command)
+    }
+
+    /// How to connect to the primary of the moment.
+    pub(super) fn client(&self) -> Result<Client> {
+        self.primary.client().map_err(from_redis)
+    }
+
+    /// Whether this client reaches the server that is the primary now.
+    pub(super) fn is_primary(&self, client: &Client) -> bool {
+        self.primary.is(client)
     }
 
     /// A connection of its own, for reads that block for `period`.
-    pub(super) async fn connect(&self, period: Duration) -> Result<MultiplexedConnection> {
+    pub(super) async fn connect(
+        &self,
+        client: &Client,
+        period: Duration,
+    ) -> Result<MultiplexedConnection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.bounds.connect))
             .set_response_timeout(Some(period.saturating_add(self.bounds.command)));
         let connect = async {
-            let client = &self.client;
             let mut connection = client
                 .get_multiplexed_async_connection_with_config(&config)
                 .await?;
@@ -85,6 +109,9 @@ impl Server {
 
     /// One heartbeat; at the first, the server has to prove that it will do.
     pub(super) async fn beat(&self, backplane: &Backplane) -> Result<()> {
+        if let Some(sentinels) = &self.sentinels {
+            self.follow(sentinels, backplane).await?;
+        }
         if !self.approved.load(Ordering::Acquire) {
             let info: String = backplane
                 .probe
@@ -101,14 +128,43 @@ impl Server {
         backplane.beat(named.collect()).await
     }
 
-    fn address(&self) -> &ConnectionAddr {
-        self.client.get_connection_info().addr()
+    /// Goes over to another primary if the sentinels name one.
+    async fn follow(&self, sentinels: &Sentinels, backplane: &Backplane) -> Result<()> {
+        let found = sentinels.primary().await?;
+        let info = at(&self.info, found.host, found.port);
+        let client = Client::open(info).map_err(from_redis)?;
+        if self.primary.is(&client) {
+            return Ok(());
+        }
+        self.go_over(client, backplane).await
+    }
+
+    /// Its clock is asked before anything else: the deadlines of writes are its moments.
+    async fn go_over(&self, client: Client, backplane: &Backplane) -> Result<()> {
+        let mut current = self.current(client)?;
+        let sent = Instant::now();
+        let ask = async { cmd("TIME").query_async(&mut current.manager).await };
+        let time: (u64, u64) =
+            within(self.bounds.connect, "the new primary did not answer", ask).await?;
+        tracing::info!(primary = %current.client.get_connection_info().addr(), "the sentinels name a primary");
+        self.approved.store(false, Ordering::Release);
+        self.primary.replace(current);
+        let time = Timestamp::from_micros(time.0 * 1_000_000 + time.1);
+        backplane.time.start_over(sent, time);
+        Ok(())
+    }
+
+    fn current(&self, client: Client) -> Result<Current> {
+        Current::new(client, self.bounds.connect).map_err(from_redis)
     }
 }
 
 impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.address())
+        match &self.sentinels {
+            Some(sentinels) => write!(f, "`{}`, by its sentinels", sentinels.name),
+            None => write!(f, "{}", self.info.addr()),
+        }
     }
 }
 
@@ -130,7 +186,7 @@ fn approve(info: &str) -> Result<()> {
     match fields.get("redis_mode").copied() {
         Some("standalone") => Ok(()),
         other => Err(configuration(format!(
-            "the server runs in {} mode: a standalone server is needed",
+            "the server runs in {} mode: a standalone server is needed, or one that is found by `sentinels`",
             other.unwrap_or("an unknown")
         ))),
     }

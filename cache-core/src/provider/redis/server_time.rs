@@ -1,6 +1,6 @@
 //! What the server's clock says, as far as one can know it from here.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, Timestamp};
@@ -13,7 +13,13 @@ const SAMPLE_LIFETIME: Duration = Duration::from_secs(10);
 pub(super) struct ServerTime {
     clock: Clock,
     epoch: Instant,
-    best: Mutex<Option<Sample>>,
+    known: Mutex<Known>,
+}
+
+struct Known {
+    best: Option<Sample>,
+    /// What was sent before went to another server, whose clock has nothing to say any more.
+    since: Option<Instant>,
 }
 
 /// Microseconds by which the server's clock is ahead of `epoch`: at least and at most.
@@ -30,22 +36,40 @@ impl ServerTime {
         Self {
             clock,
             epoch: Instant::now(),
-            best: Mutex::new(None),
+            known: Mutex::new(Known {
+                best: None,
+                since: None,
+            }),
         }
+    }
+
+    /// Another server takes the place of the last one: this is what it told between `sent` and
+    /// now.
+    pub(super) fn start_over(&self, sent: Instant, server: Timestamp) {
+        let sample = self.sampled(sent, server);
+        *self.known() = Known {
+            best: Some(sample),
+            since: Some(Instant::now()),
+        };
     }
 
     /// Takes in what the server told between `sent` and now.
     pub(super) fn observe(&self, sent: Instant, server: Timestamp) {
+        let sample = self.sampled(sent, server);
+        let mut known = self.known();
+        let concerns = known.since.is_none_or(|since| sent >= since);
+        if concerns && known.best.is_none_or(|best| sample.replaces(best)) {
+            known.best = Some(sample);
+        }
+    }
+
+    fn sampled(&self, sent: Instant, server: Timestamp) -> Sample {
         let received = Instant::now();
         let server = i64::try_from(server.as_micros()).unwrap_or(i64::MAX);
-        let sample = Sample {
+        Sample {
             least: server.saturating_sub(self.since_epoch(received)),
             most: server.saturating_sub(self.since_epoch(sent)),
             taken: received,
-        };
-        let mut best = self.best.lock().unwrap_or_else(PoisonError::into_inner);
-        if best.is_none_or(|best| sample.replaces(best)) {
-            *best = Some(sample);
         }
     }
 
@@ -72,7 +96,11 @@ impl ServerTime {
     }
 
     fn sample(&self) -> Option<Sample> {
-        *self.best.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known().best
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn since_epoch(&self, moment: Instant) -> i64 {
@@ -110,6 +138,19 @@ mod tests {
         let elapsed = u64::try_from(sent.elapsed().as_millis()).unwrap();
         assert!(deadline <= 5_000_000 + 1_000 + elapsed);
         assert!(deadline >= 5_000_000 + 999);
+    }
+
+    #[test]
+    fn another_servers_clock_counts_from_the_change_on_however_slow_it_told_the_time() {
+        let time = ServerTime::new(Clock::system());
+        let before = Instant::now();
+        time.observe(before, Timestamp::from_millis(9_000_000));
+        let slow = before.checked_sub(Duration::from_millis(200)).unwrap();
+        time.start_over(slow, Timestamp::from_millis(5_000_000));
+        // An answer of the old server that was on its way.
+        time.observe(before, Timestamp::from_millis(9_000_000));
+        let deadline = time.deadline(Duration::from_secs(1)).unwrap();
+        assert!(deadline < 6_000_000, "{deadline}");
     }
 
     #[test]

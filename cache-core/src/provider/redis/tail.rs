@@ -39,14 +39,19 @@ impl Tail {
         }
     }
 
-    /// Follows the stream until the connection breaks; `Ok` once the provider is gone.
+    /// Follows the stream until the connection breaks; `Ok` once the provider is gone, or another
+    /// server is the primary.
     async fn follow(&self, pause: &mut Pause) -> Result<()> {
-        let mut connection = self.server.connect(self.period).await?;
+        let client = self.server.client()?;
+        let mut connection = self.server.connect(&client, self.period).await?;
         if let Some(backplane) = self.backplane.upgrade() {
             // A new incarnation counts from the start: the stream would not tell of it.
             backplane.catch_up().await?;
         }
-        while let Some(moved) = self.step(&mut connection).await? {
+        // A primary that is one no more goes on answering.
+        while self.server.is_primary(&client)
+            && let Some(moved) = self.step(&mut connection).await?
+        {
             pause.succeeded();
             if !moved {
                 // What was read is none of ours, and would be read again at once.

@@ -1,12 +1,11 @@
 //! TLS: who must vouch for the server, and what this client shows of itself.
 
-use ::redis::{Client, ClientTlsConfig, ConnectionInfo, TlsCertificates};
+use ::redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, TlsCertificates};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 
-use super::address::is_secure;
 use super::error::{configuration, from_redis};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -32,16 +31,14 @@ impl Tls {
         self.client = Some(Identity { certificate, key });
     }
 
-    /// How to reach a server with these certificates. A plain address stays as it is, unless
-    /// there are certificates for it.
+    pub(super) fn is_set(&self) -> bool {
+        self.ca.is_some() || self.client.is_some()
+    }
+
+    /// How to reach a server with these certificates; a plain address stays as it is.
     pub(super) fn secure(&self, info: ConnectionInfo) -> Result<ConnectionInfo> {
-        if !is_secure(&info) {
-            return match (&self.ca, &self.client) {
-                (None, None) => Ok(info),
-                _ => Err(configuration(
-                    "certificates are of use with a rediss:// URL only; this one is not encrypted",
-                )),
-            };
+        if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            return Ok(info);
         }
         choose_crypto();
         self.check()?;

@@ -1,0 +1,175 @@
+//! A primary, a replica of it, and sentinels that watch both.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use redis::{Client, FromRedisValue, RedisResult, cmd};
+use tempfile::TempDir;
+
+use crate::redis_server::{RedisServer, free_port};
+
+/// What the sentinels know the primary as.
+pub const NAME: &str = "mymaster";
+const PATIENCE: Duration = Duration::from_secs(20);
+const SENTINELS: usize = 3;
+
+/// Two servers under watch. Everything is stopped when this is dropped.
+#[derive(Debug)]
+pub struct Watched {
+    /// The primary at first.
+    pub primary: RedisServer,
+    /// Its replica at first.
+    pub replica: RedisServer,
+    sentinels: Vec<Sentinel>,
+}
+
+#[derive(Debug)]
+struct Sentinel {
+    process: Child,
+    port: u16,
+    _folder: TempDir,
+}
+
+impl Watched {
+    /// Starts all and waits until they know of each other.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 20 seconds.
+    pub fn start() -> Self {
+        let at_once = ["--repl-diskless-sync-delay", "0"];
+        let primary = RedisServer::start_with(&at_once);
+        let port = primary.port().to_string();
+        let replica = ["--replicaof", "127.0.0.1", &port];
+        let replica = RedisServer::start_with(&[&replica, &at_once[..]].concat());
+        let online = || replica_state(&replica) == "up";
+        wait_for("the replica has synchronized", online);
+        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&port)).collect();
+        let watched = Self {
+            primary,
+            replica,
+            sentinels,
+        };
+        let ready = || watched.sentinels.iter().all(Sentinel::knows_all);
+        wait_for("the sentinels know of each other", ready);
+        watched
+    }
+
+    /// The URLs of the sentinels.
+    pub fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(Sentinel::url).collect()
+    }
+
+    /// Has the sentinels promote the replica, although the primary is well.
+    ///
+    /// # Panics
+    ///
+    /// If they refuse.
+    pub fn fail_over(&self) {
+        let refused = || {
+            let failover: RedisResult<()> = self.sentinels[0].ask(&["SENTINEL", "FAILOVER", NAME]);
+            failover.is_err()
+        };
+        wait_for("the sentinels begin the failover", || !refused());
+        self.wait_for_promotion();
+    }
+
+    /// Waits until the sentinels name what was the replica as the primary.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 20 seconds.
+    pub fn wait_for_promotion(&self) {
+        let port = self.replica.port().to_string();
+        let named = |sentinel: &Sentinel| sentinel.fields().is_some_and(|it| it["port"] == port);
+        let promoted = || self.sentinels.iter().all(named);
+        wait_for("the replica is promoted", promoted);
+    }
+
+    /// Kills some of the sentinels.
+    ///
+    /// # Panics
+    ///
+    /// If they cannot be killed.
+    pub fn kill_sentinels(&mut self, count: usize) {
+        for sentinel in &mut self.sentinels[..count] {
+            sentinel.process.kill().expect("the sentinel is killed");
+            sentinel.process.wait().expect("the sentinel ends");
+        }
+    }
+}
+
+impl Sentinel {
+    fn start(primary_port: &str) -> Self {
+        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+        let path = folder.path();
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\n\
+             sentinel monitor {NAME} 127.0.0.1 {primary_port} 2\n\
+             sentinel down-after-milliseconds {NAME} 500\n\
+             sentinel failover-timeout {NAME} 5000\n",
+            path.display()
+        );
+        fs::write(path.join("sentinel.conf"), config).expect("the configuration");
+        let process = Command::new("redis-server")
+            .arg(path.join("sentinel.conf"))
+            .arg("--sentinel")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("redis-server starts as a sentinel");
+        Self {
+            process,
+            port,
+            _folder: folder,
+        }
+    }
+
+    fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    fn ask<T: FromRedisValue>(&self, command: &[&str]) -> RedisResult<T> {
+        let client = Client::open(self.url())?;
+        let mut connection = client.get_connection_with_timeout(PATIENCE)?;
+        connection.set_read_timeout(Some(PATIENCE))?;
+        cmd(command[0]).arg(&command[1..]).query(&mut connection)
+    }
+
+    fn fields(&self) -> Option<HashMap<String, String>> {
+        self.ask(&["SENTINEL", "MASTER", NAME]).ok()
+    }
+
+    fn knows_all(&self) -> bool {
+        let others = (SENTINELS - 1).to_string();
+        self.fields()
+            .is_some_and(|it| it["num-slaves"] == "1" && it["num-other-sentinels"] == others)
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        // It may have been killed by the test.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn replica_state(replica: &RedisServer) -> String {
+    let info: String = replica.cli(&["INFO", "replication"]);
+    let state = info
+        .lines()
+        .find_map(|line| line.strip_prefix("master_link_status:"));
+    state.unwrap_or_default().trim().to_owned()
+}
+
+fn wait_for(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "still waiting: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
