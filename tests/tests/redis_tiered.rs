@@ -174,27 +174,52 @@ async fn copies_are_shown_no_longer_than_the_node_is_in_touch() {
     server.resume();
 }
 
-/// Other nodes may have invalidated meanwhile what the load is bringing.
-#[tokio::test]
-async fn who_is_out_of_touch_does_not_wait_for_a_load_from_before() {
-    let server = RedisServer::start();
-    let cache = tiered(impatient(&server), MemoryTier::new()).await;
+/// A load of "old" that does not end before the gate opens.
+async fn hold_a_load(cache: &Cache) -> (Gate, tokio::task::JoinHandle<String>) {
     let (gate, held) = Gate::new();
-    let older = cache.clone();
+    let cache = cache.clone();
     let older = tokio::spawn(async move {
         let load = || async {
             held.pass().await;
             Ok::<_, Infallible>("old".to_owned())
         };
-        let Ok(value) = older.get_or_set("k", load).await;
+        let Ok(value) = cache.get_or_set("k", load).await;
         value
     });
     gate.entered().await;
+    (gate, older)
+}
+
+/// What is loaded without waiting for anybody.
+async fn load_at_once(cache: &Cache, value: &str) -> String {
+    let soon = Duration::from_secs(2);
+    let loaded = tokio::time::timeout(soon, load(cache, value)).await;
+    loaded.expect("an answer of its own")
+}
+
+/// Other nodes may have invalidated meanwhile what the load is bringing.
+#[tokio::test]
+async fn who_is_out_of_touch_does_not_wait_for_a_load_from_before() {
+    let server = RedisServer::start();
+    let cache = tiered(impatient(&server), MemoryTier::new()).await;
+    let (gate, older) = hold_a_load(&cache).await;
     server.pause();
     tokio::time::sleep(Duration::from_millis(450)).await;
-    let soon = Duration::from_secs(2);
-    let newer = tokio::time::timeout(soon, load(&cache, "new")).await;
-    assert_eq!(newer.expect("an answer of its own"), "new");
+    assert_eq!(load_at_once(&cache, "new").await, "new");
+    gate.open();
+    assert_eq!(older.await.unwrap(), "old");
+    server.resume();
+}
+
+#[tokio::test]
+async fn a_strict_read_that_cannot_ask_the_log_does_not_wait_for_a_load_from_before() {
+    let server = RedisServer::start();
+    let builder = impatient(&server).touch_bound(Duration::from_secs(3_600));
+    let cache = tiered(builder, MemoryTier::new()).await;
+    let (gate, older) = hold_a_load(&cache).await;
+    server.pause();
+    let strict = cache.with_consistency(Consistency::Strict);
+    assert_eq!(load_at_once(&strict, "new").await, "new");
     gate.open();
     assert_eq!(older.await.unwrap(), "old");
     server.resume();

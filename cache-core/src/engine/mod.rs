@@ -199,6 +199,11 @@ impl Engine {
         let (why, observed) = match looked {
             Look::Hit(hit) => return Turn::Hit(hit),
             Look::Miss { why, observed } => (why, Some(observed)),
+            // What is being loaded may have been invalidated where this node does not hear of it.
+            Look::Bypass if question.reading.strict => {
+                counters.miss(Miss::Bypassed);
+                return Turn::Alone;
+            }
             Look::Bypass => (Miss::Bypassed, None),
         };
         match self.flights.enter(question, &self.log, self.clock.now()) {
