@@ -13,6 +13,9 @@ use cache_core::{
 
 use crate::redis_server::RedisServer;
 
+/// Longer than a busy machine lets anybody wait.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Longer than any test runs.
 const NEVER: Duration = Duration::from_secs(3_600);
 
@@ -22,7 +25,15 @@ const NEVER: Duration = Duration::from_secs(3_600);
 ///
 /// If the server cannot be reached.
 pub async fn node(server: &RedisServer) -> RedisProvider {
-    build(RedisProvider::builder(server.url())).await
+    build(patient(server)).await
+}
+
+/// Settings for tests that are not about time: a machine that is busy must not look like a server
+/// that is silent.
+pub fn patient(server: &RedisServer) -> RedisProviderBuilder {
+    RedisProvider::builder(server.url())
+        .command_timeout(PATIENCE)
+        .touch_bound(PATIENCE * 2)
 }
 
 /// A node that hears of records only when it appends: the server refuses what its tail says first,

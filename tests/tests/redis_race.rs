@@ -1,15 +1,13 @@
 //! The race table on Redis: on one node, and with another node that invalidates.
 
+use cache_core::Cache;
 use cache_core::testkit::Nodes;
-use cache_core::{Cache, RedisProvider};
+use cache_tests::redis_node::node;
 use cache_tests::redis_server::RedisServer;
 
 async fn cache(server: &RedisServer) -> Cache {
-    let provider = RedisProvider::builder(server.url()).build().await;
-    let provider = provider.expect("the provider is built");
-    Cache::builder(provider)
-        .build()
-        .expect("the cache is built")
+    let builder = Cache::builder(node(server).await);
+    builder.build().expect("the cache is built")
 }
 
 async fn one_node() -> Nodes {

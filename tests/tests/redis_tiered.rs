@@ -8,7 +8,7 @@ use cache_core::{
     Cache, Consistency, EntryOptions, ErrorKind, Invalidated, MemoryTier, RedisProvider,
     RedisProviderBuilder,
 };
-use cache_tests::redis_node::deaf_node;
+use cache_tests::redis_node::{deaf_node, patient};
 use cache_tests::redis_server::RedisServer;
 
 async fn tiered(builder: RedisProviderBuilder, tier: MemoryTier) -> Cache {
@@ -22,7 +22,7 @@ fn over(provider: RedisProvider, tier: MemoryTier) -> Cache {
 }
 
 async fn node(server: &RedisServer) -> Cache {
-    tiered(RedisProvider::builder(server.url()), MemoryTier::new()).await
+    tiered(patient(server), MemoryTier::new()).await
 }
 
 async fn two_nodes() -> Nodes {
