@@ -4,6 +4,7 @@
 //! it leads the load, that it follows somebody else's, or that it is on its own.
 
 mod flight;
+mod look;
 mod near;
 mod outcome;
 #[cfg(test)]
@@ -12,15 +13,13 @@ mod ticket;
 mod tier;
 mod waits;
 
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use look::Look;
 pub(crate) use near::Near;
 pub use outcome::Outcome;
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};
@@ -32,10 +31,9 @@ use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::{Log, Stamp};
 use crate::metrics::{Counters, Miss};
-use crate::provider::{Lease, Leased, Peek, Provider, Slot};
+use crate::provider::{Lease, Leased, Peek, Provider};
 use crate::terms::Ttl;
 use flight::{Entered, Flight, Flights};
-use near::Promotion;
 
 /// How often a lease is asked for again when entries that may not be shown keep appearing.
 const LEASE_ATTEMPTS: usize = 3;
@@ -90,18 +88,6 @@ pub(crate) struct Question {
     pub(crate) counters: Arc<Counters>,
     pub(crate) default_ttl: Ttl,
     pub(crate) reading: Reading,
-}
-
-/// What a look into the store found.
-pub(crate) enum Look {
-    Hit(Hit),
-    Miss {
-        why: Miss,
-        /// What stood there instead, if it can be named.
-        observed: Option<EntryId>,
-    },
-    /// The store cannot be asked now.
-    Bypass,
 }
 
 impl Engine {
@@ -216,146 +202,6 @@ impl Engine {
         }
     }
 
-    async fn look(&self, question: &Question) -> Result<Look> {
-        if !self.log.in_touch(self.clock.now()) {
-            return Ok(Look::Bypass);
-        }
-        let publication = self.log.publication();
-        let slot = match self.provider.peek(&question.key) {
-            Peek::Found(entry) => Slot::Entry(entry),
-            Peek::Absent => Slot::Empty,
-            Peek::Ask => return self.look_far(question).await,
-        };
-        Ok(self.judge_slot(question, slot, publication, None))
-    }
-
-    /// Looks into the memory tier, then asks the remote one.
-    async fn look_far(&self, question: &Question) -> Result<Look> {
-        let near = self.near_for(question);
-        let copy = near.and_then(|near| near.get(&question.key));
-        match (copy, question.reading.strict) {
-            (None, false) => self.ask(question, near).await,
-            (None, true) => self.ask_current(question, near).await,
-            (Some(_), strict) => self.look_near(question, near, strict).await,
-        }
-    }
-
-    fn near_for(&self, question: &Question) -> Option<&Arc<Near>> {
-        self.near.as_ref().filter(|_| question.reading.near)
-    }
-
-    /// Looks at many keys, in one round trip for all that are not in memory.
-    pub(crate) async fn look_many(&self, questions: &[Question]) -> Result<Vec<Look>> {
-        if questions.iter().any(|question| question.reading.strict) {
-            self.provider.catch_up().await?;
-        }
-        let publication = self.log.publication();
-        let mut looks: Vec<_> = questions
-            .iter()
-            .map(|question| self.copy_of(question, publication).map(Look::Hit))
-            .collect();
-        let asked: Vec<&Question> = questions
-            .iter()
-            .zip(&looks)
-            .filter(|(_, look)| look.is_none())
-            .map(|(question, _)| question)
-            .collect();
-        let promotion = |question: &&Question| self.near_for(question)?.fence(&question.key);
-        let promotions: Vec<_> = asked.iter().map(promotion).collect();
-        let keys: Vec<&str> = asked.iter().map(|question| &*question.key).collect();
-        let slots = match keys.is_empty() {
-            true => Vec::new(),
-            false => self.provider.get(&keys).await?,
-        };
-        let mut answers = slots.into_iter().zip(promotions);
-        for (question, look) in questions.iter().zip(&mut looks) {
-            if look.is_none()
-                && let Some((slot, promotion)) = answers.next()
-            {
-                *look = Some(self.judge_slot(question, slot, publication, promotion));
-            }
-        }
-        Ok(looks
-            .into_iter()
-            .map(|look| look.unwrap_or(Look::Bypass))
-            .collect())
-    }
-
-    fn copy_of(&self, question: &Question, publication: u64) -> Option<Hit> {
-        let copy = self.near_for(question)?.get(&question.key)?;
-        self.judge_entry(question, copy, publication).ok()
-    }
-
-    /// Shows the copy in memory, if it still may be shown; else asks the remote tier.
-    async fn look_near(
-        &self,
-        question: &Question,
-        near: Option<&Arc<Near>>,
-        strict: bool,
-    ) -> Result<Look> {
-        if strict {
-            self.provider.catch_up().await?;
-        }
-        let publication = self.log.publication();
-        match self.copy_of(question, publication) {
-            Some(hit) => Ok(Look::Hit(hit)),
-            None => self.ask(question, near).await,
-        }
-    }
-
-    /// Asks the remote tier, and the log for what is new beside it: both after the call began.
-    async fn ask_current(&self, question: &Question, near: Option<&Arc<Near>>) -> Result<Look> {
-        let promotion = near.and_then(|near| near.fence(&question.key));
-        let keys = [&*question.key];
-        let (slots, caught_up) = join(self.provider.get(&keys), self.provider.catch_up()).await;
-        caught_up?;
-        Ok(self.judge_slot(question, first(slots?), self.log.publication(), promotion))
-    }
-
-    /// Asks the remote tier; what it has may be copied as long as the fence stands that was left
-    /// before.
-    async fn ask(&self, question: &Question, near: Option<&Arc<Near>>) -> Result<Look> {
-        let promotion = near.and_then(|near| near.fence(&question.key));
-        let publication = self.log.publication();
-        let slots = self.provider.get(&[&question.key]).await?;
-        Ok(self.judge_slot(question, first(slots), publication, promotion))
-    }
-
-    fn judge_slot(
-        &self,
-        question: &Question,
-        slot: Slot,
-        publication: u64,
-        promotion: Option<Promotion>,
-    ) -> Look {
-        let (why, observed) = match slot {
-            Slot::Entry(entry) => match self.judge_entry(question, entry, publication) {
-                Ok(hit) => return Look::Hit(hit.promoting(promotion)),
-                Err((why, id)) => (why, Some(id)),
-            },
-            Slot::Empty => (Miss::Absent, None),
-            Slot::Lease(token) => (Miss::Absent, Some(token)),
-            Slot::Damaged => (Miss::Damaged, None),
-        };
-        Look::Miss { why, observed }
-    }
-
-    fn judge_entry(
-        &self,
-        question: &Question,
-        entry: Arc<Entry>,
-        publication: u64,
-    ) -> Result<Hit, (Miss, EntryId)> {
-        let id = entry.meta().id;
-        let now = self.clock.now();
-        if question.unfit == Some(id) {
-            return Err((Miss::Damaged, id));
-        }
-        self.judge(&question.key, &entry, question.owner, now, publication)
-            .map_err(|why| (why, id))?;
-        Ok(Hit::new(entry, now))
-    }
-
     /// Takes the lease of a flight that was just entered. `observed` is `None` if the store cannot
     /// be asked: the load then runs for those who wait, and is not stored.
     async fn lead(
@@ -427,34 +273,4 @@ enum Reserved {
     Lease(Lease),
     Found(Hit),
     Nothing,
-}
-
-fn first(slots: Vec<Slot>) -> Slot {
-    slots.into_iter().next().unwrap_or(Slot::Empty)
-}
-
-/// Drives two futures at once, until both are done.
-async fn join<A: Future, B: Future>(a: A, b: B) -> (A::Output, B::Output) {
-    let (mut a, mut b) = (pin!(a), pin!(b));
-    let (mut first, mut second) = (None, None);
-    poll_fn(move |context| {
-        if first.is_none()
-            && let Poll::Ready(output) = a.as_mut().poll(context)
-        {
-            first = Some(output);
-        }
-        if second.is_none()
-            && let Poll::Ready(output) = b.as_mut().poll(context)
-        {
-            second = Some(output);
-        }
-        match (first.take(), second.take()) {
-            (Some(a), Some(b)) => Poll::Ready((a, b)),
-            rest => {
-                (first, second) = rest;
-                Poll::Pending
-            }
-        }
-    })
-    .await
 }

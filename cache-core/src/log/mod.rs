@@ -4,8 +4,10 @@ mod barriers;
 mod pending;
 mod record;
 mod stamp;
+#[cfg(test)]
+mod tests;
+mod undo;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -15,6 +17,7 @@ pub use barriers::{Barriers, Caps};
 pub use pending::MAX_PENDING;
 pub use record::{Kind, Positioned, Record};
 pub use stamp::{Incarnation, Stamp};
+pub use undo::Undo;
 
 use pending::Pending;
 
@@ -358,166 +361,11 @@ impl Log {
     }
 }
 
-/// What the barriers of some records were before they were raised, for telling what the rise has
-/// hidden.
-#[derive(Clone, Debug, Default)]
-pub struct Undo([HashMap<Box<str>, u64>; Kind::EVERY.len()]);
-
-impl Undo {
-    /// The position that the barrier had, or `now` if its record is none of ours.
-    fn before(&self, kind: Kind, argument: &str, now: u64) -> u64 {
-        let previous = self.0[kind.index()].get(argument);
-        previous.copied().unwrap_or(now)
-    }
-}
-
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Log")
             .field("stamp", &self.stamp())
             .field("publication", &self.publication())
             .finish_non_exhaustive()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::entry::{EntryId, Owner};
-
-    const KEY: &str = "p:n:k";
-
-    fn meta(stamp: Stamp) -> Meta {
-        Meta {
-            id: EntryId::random(),
-            owner: Owner::HANDLE,
-            stamp,
-            created: Timestamp::default(),
-            expires: None,
-            tags: [Box::from("t")].into(),
-        }
-    }
-
-    /// Notes whether an entry is shown at the moment when all is fenced.
-    struct Onlooker {
-        log: Log,
-        entry: Meta,
-        shown: Mutex<Vec<bool>>,
-    }
-
-    impl Watcher for Onlooker {
-        fn fence(&self, _: &str) {}
-
-        fn fence_all(&self) {
-            let shown = self.log.is_visible(KEY, &self.entry);
-            self.shown.lock().unwrap().push(shown);
-        }
-    }
-
-    /// Reads at the moment when a key is fenced: what the counter says, and whether an entry shows.
-    struct Reader {
-        log: Log,
-        entry: Meta,
-        read: Mutex<Vec<(u64, bool)>>,
-    }
-
-    impl Watcher for Reader {
-        fn fence(&self, key: &str) {
-            let shown = self.log.is_visible(key, &self.entry);
-            let read = (self.log.publication(), shown);
-            self.read.lock().unwrap().push(read);
-        }
-
-        fn fence_all(&self) {}
-    }
-
-    #[test]
-    fn the_counter_moves_when_the_barrier_stands_and_all_is_fenced() {
-        let log = Log::remote(Caps::DEFAULT);
-        let began = log.stamp();
-        let before = log.publication();
-        let reader = Arc::new(Reader {
-            log: log.clone(),
-            entry: meta(began),
-            read: Mutex::default(),
-        });
-        let watcher: Arc<dyn Watcher> = reader.clone();
-        log.watch(Arc::downgrade(&watcher));
-        let record = Record::Key(KEY.into());
-        log.apply(
-            began.incarnation(),
-            &[Positioned {
-                sequence: 1,
-                record: record.clone(),
-            }],
-        )
-        .unwrap();
-        let after = log.publication();
-        log.pend(&[record], "p:");
-        let read = std::mem::take(&mut *reader.read.lock().unwrap());
-        assert_eq!(read, [(before, false), (after, false)]);
-        assert!(before < after && after < log.publication());
-    }
-
-    #[test]
-    fn while_a_new_incarnation_is_taken_over_nothing_of_the_old_one_is_shown() {
-        let log = Log::remote(Caps::DEFAULT);
-        let began = log.stamp();
-        let hidden = [Positioned {
-            sequence: 1,
-            record: Record::Tag("t".into()),
-        }];
-        log.apply(began.incarnation(), &hidden).unwrap();
-        let onlooker = Arc::new(Onlooker {
-            log: log.clone(),
-            entry: meta(began),
-            shown: Mutex::default(),
-        });
-        let watcher: Arc<dyn Watcher> = onlooker.clone();
-        log.watch(Arc::downgrade(&watcher));
-        let next = Stamp::new(Incarnation::random(1), 0);
-        log.reset(next, Barriers::new(Caps::DEFAULT));
-        assert_eq!(*onlooker.shown.lock().unwrap(), [false]);
-        assert_eq!(log.stamp(), next);
-    }
-
-    #[test]
-    fn what_records_have_hidden_can_be_judged_as_if_they_were_not_there() {
-        let records = [
-            Record::Key(KEY.into()),
-            Record::Tag("t".into()),
-            Record::Pattern("p:n:*".into()),
-            Record::All("p:n".into()),
-        ];
-        let log = Log::remote(Caps::DEFAULT);
-        let incarnation = log.stamp().incarnation();
-        let apply = |from: u64| {
-            let positioned = |(sequence, record): (u64, &Record)| Positioned {
-                sequence,
-                record: record.clone(),
-            };
-            let records: Vec<_> = (from..).zip(&records).map(positioned).collect();
-            log.apply(incarnation, &records).unwrap();
-        };
-        let oldest = meta(log.stamp());
-        apply(1);
-        let newer = meta(log.stamp());
-        let undo = log.undo_all(&records);
-        apply(5);
-        assert!(!log.is_visible(KEY, &newer));
-        assert!(log.was_visible(KEY, &newer, &undo));
-        assert!(!log.was_visible(KEY, &oldest, &undo));
-        let undo_one = log.undo("p:n:*");
-        assert!(!log.was_visible(KEY, &newer, &undo_one));
-    }
-
-    #[test]
-    fn while_an_invalidation_waits_no_entry_is_new_enough() {
-        let log = Log::remote(Caps::DEFAULT);
-        log.pend(&[Record::All("p:n".into())], "p:");
-        assert!(log.visible_from(KEY).sequence() > u64::from(u32::MAX));
-        assert_eq!(log.visible_from("p:other:k").sequence(), 0);
-        log.delivered(log.pending().1);
-        assert_eq!(log.visible_from(KEY).sequence(), 0);
     }
 }
