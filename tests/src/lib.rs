@@ -1,5 +1,6 @@
 //! Servers that the whole-stack tests start, and helpers that they share.
 
+pub mod cluster;
 pub mod faults;
 pub mod redis_node;
 pub mod redis_server;

@@ -51,7 +51,8 @@ impl RedisServer {
         Self::try_start(port, &[]).expect("redis-server starts on the port")
     }
 
-    fn try_start(port: u16, arguments: &[&str]) -> Option<Self> {
+    /// `None` if it ends at once, as it does where somebody else has the port.
+    pub(crate) fn try_start(port: u16, arguments: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
         let mut server = Self {
