@@ -1,6 +1,7 @@
 //! Servers that the whole-stack tests start, and helpers that they share.
 
 pub mod cluster;
+pub mod cluster_node;
 pub mod faults;
 pub mod redis_node;
 pub mod redis_server;

@@ -16,6 +16,19 @@ use crate::redis_server::RedisServer;
 /// Longer than a busy machine lets anybody wait.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Makes a user whose connections a server does not let be named, which is what a tail does first.
+pub const DEAF: [&str; 9] = [
+    "ACL",
+    "SETUSER",
+    "deaf",
+    "on",
+    ">secret",
+    "~*",
+    "&*",
+    "+@all",
+    "-client|setname",
+];
+
 /// Longer than any test runs.
 const NEVER: Duration = Duration::from_secs(3_600);
 
@@ -52,8 +65,7 @@ pub async fn deaf_node(server: &RedisServer) -> RedisProvider {
 ///
 /// If the server cannot be reached.
 pub fn deaf(server: &RedisServer) -> RedisProviderBuilder {
-    let rules = ["on", ">secret", "~*", "&*", "+@all", "-client|setname"];
-    let _: () = server.cli(&[&["ACL", "SETUSER", "deaf"], &rules[..]].concat());
+    let _: () = server.cli(&DEAF);
     let url = server.url().replace("redis://", "redis://deaf:secret@");
     slow(RedisProvider::builder(url).client_name("deaf"))
 }

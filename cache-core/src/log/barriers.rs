@@ -80,6 +80,13 @@ impl Barriers {
         self.kinds[kind.index()].of(argument)
     }
 
+    /// What the records of a kind were about, with where they stand, oldest first.
+    #[cfg(feature = "redis-cluster")]
+    pub(crate) fn held(&self, kind: Kind) -> impl Iterator<Item = (u64, &str)> {
+        let held = self.kinds[kind.index()].by_position.iter();
+        held.map(|(&sequence, argument)| (sequence, &**argument))
+    }
+
     /// The first sequence that an entry needs to be visible.
     pub(crate) fn visible_from(&self, key: &str, tags: &[Box<str>]) -> u64 {
         self.highest(key, tags, |_, _, position| position)

@@ -212,6 +212,18 @@ impl Log {
         })
     }
 
+    /// The wanted ones of the keys that are remembered as invalidated, and by which record.
+    #[cfg(feature = "redis-cluster")]
+    pub(crate) fn keys_held(&self, wanted: impl Fn(&str) -> bool) -> Vec<(Box<str>, Stamp)> {
+        self.read(|state| {
+            let incarnation = state.stamp.incarnation();
+            let held = state.barriers.held(Kind::Key);
+            held.filter(|(_, key)| wanted(key))
+                .map(|(sequence, key)| (key.into(), Stamp::new(incarnation, sequence)))
+                .collect()
+        })
+    }
+
     /// Whether a record that the load began before matches what it loaded.
     pub fn hides_load(&self, key: &str, tags: &[Box<str>], began: Moment) -> bool {
         self.read(|state| {

@@ -66,6 +66,22 @@ pub(super) fn primary_name(info: &ConnectionInfo) -> Result<String> {
     }
 }
 
+/// Whether a node of a cluster can be reached so.
+#[cfg(feature = "redis-cluster")]
+pub(super) fn check_cluster_node(info: &ConnectionInfo) -> Result<()> {
+    if info.redis_settings().db() != 0 {
+        return Err(configuration(
+            "a cluster has no databases: leave the number out of the URL",
+        ));
+    }
+    match info.addr() {
+        ConnectionAddr::Tcp(..) | ConnectionAddr::TcpTls { .. } => Ok(()),
+        _ => Err(configuration(
+            "the nodes of a cluster are reached by TCP, not by unix sockets",
+        )),
+    }
+}
+
 /// Whether a URL asks for TLS.
 pub(super) fn is_secure(url: &str) -> bool {
     url.starts_with("rediss:") || url.starts_with("valkeys:")

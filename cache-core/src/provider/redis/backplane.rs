@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use ::redis::Value;
 use tokio::sync::Mutex;
 
+use super::call::Call;
 use super::entries::key_of;
 use super::error::too_late;
 use super::keys::LogKeys;
-use super::link::{Call, Link, read};
+use super::link::read;
+use super::links::{Links, Replies};
 use super::reply::{Reply, nonce_text, text_of};
 use super::script::{APPEND, SET, Script, TAKE};
-use super::server_time::ServerTime;
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::log::{Caps, Kind, Log, Record, Stamp};
 use crate::random;
 
@@ -26,11 +27,10 @@ const BATCH: usize = 500;
 
 /// The log of one deployment as this node sees it.
 pub(super) struct Backplane {
-    pub(super) link: Link,
-    /// The same connection, for the heartbeat.
-    pub(super) probe: Link,
+    pub(super) links: Links,
+    /// The same connections, for the heartbeat.
+    pub(super) probe: Links,
     pub(super) log: Log,
-    pub(super) time: ServerTime,
     pub(super) keys: LogKeys,
     pub(super) clock: Clock,
     pub(super) caps: Caps,
@@ -45,7 +45,7 @@ pub(super) type Stored<'k> = (&'k str, Vec<u8>, u64);
 impl Backplane {
     /// Out of touch until the first [`beat`](Self::beat).
     pub(super) fn new(
-        link: Link,
+        links: Links,
         keys: LogKeys,
         clock: Clock,
         caps: Caps,
@@ -54,10 +54,9 @@ impl Backplane {
         let log = Log::remote(caps);
         log.keep_touch_for(touch_bound);
         Self {
-            probe: link.probing(),
-            link,
+            probe: links.probing(),
+            links,
             log,
-            time: ServerTime::new(clock.clone()),
             keys,
             clock,
             caps,
@@ -92,27 +91,21 @@ impl Backplane {
         let (records, came) = self.log.pending();
         for batch in records.chunks(BATCH) {
             let takes = batch.iter().filter_map(key_of).map(|key| TAKE.on(&[key]));
-            for taken in self.append(takes.collect(), batch).await? {
-                taken?;
-            }
+            self.links.delete(takes.collect()).await?;
+            self.append(Vec::new(), batch).await?;
         }
         self.log.delivered(came);
         Ok(())
     }
 
-    /// Runs `before`, then appends the records, in one round trip; returns what `before` answered.
-    /// The records have been applied here when this returns.
-    pub(super) async fn append(
-        &self,
-        before: Vec<Call>,
-        records: &[Record],
-    ) -> Result<Vec<Result<Value>>> {
+    /// Runs `before`, then appends the records, in one round trip if one server has all; returns
+    /// what `before` answered. The records have been applied here when this returns.
+    pub(super) async fn append(&self, before: Vec<Call>, records: &[Record]) -> Result<Replies> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
         let first = before.len();
-        let mut calls = before;
         let batches = records.chunks(BATCH);
-        calls.extend(batches.map(|records| self.append_call(cursor, Duration::ZERO, records)));
-        let mut answers = self.link.calls(calls).await?;
+        let appends = batches.map(|records| self.append_call(cursor, Duration::ZERO, records));
+        let mut answers = self.links.in_order(before, appends.collect()).await?;
         for appended in answers.split_off(first) {
             let reply = self.parse(appended?, cursor, sent)?;
             self.absorb(reply).await?;
@@ -123,11 +116,10 @@ impl Backplane {
     /// Stores entries and records the changes, in one round trip; up to 500 at one instant.
     pub(super) async fn set(&self, entries: &[Stored<'_>]) -> Result<()> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
-        let deadline = self.deadline()?;
         let batches = entries.chunks(BATCH);
-        let calls = batches.map(|entries| self.set_call(cursor, deadline, entries));
+        let calls = batches.map(|entries| self.set_call(cursor, entries));
         let mut in_time = true;
-        for answer in self.link.writes(calls.collect()).await? {
+        for answer in self.links.writes(calls.collect()).await? {
             let (stored, appended): (bool, Value) = read(answer?)?;
             let reply = self.parse(appended, cursor, sent)?;
             self.absorb(reply).await?;
@@ -136,26 +128,17 @@ impl Backplane {
         if in_time { Ok(()) } else { Err(too_late()) }
     }
 
-    /// The server's millisecond after which a value that is sent now must not be stored any more:
-    /// by then its sender has given up, and may have invalidated it.
-    pub(super) fn deadline(&self) -> Result<u64> {
-        self.time.deadline(self.link.timeout()).ok_or_else(|| {
-            let message = "the server has not been reached yet; values are stored once it has been";
-            Error::new(ErrorKind::Connection, message)
-        })
-    }
-
     /// Where the log stands, and what a reader at `cursor` misses.
     pub(super) async fn head(&self, cursor: Stamp) -> Result<Reply> {
         let sent = Instant::now();
         let call = self.append_call(cursor, Duration::ZERO, &[]);
-        let answer = self.link.call(call).await?;
+        let answer = self.links.call(call).await?;
         self.parse(answer, cursor, sent)
     }
 
     fn parse(&self, answer: Value, cursor: Stamp, sent: Instant) -> Result<Reply> {
         let reply = Reply::parse(answer, cursor, &self.keys.root)?;
-        self.time.observe(sent, reply.server_time);
+        self.links.observe(sent, reply.server_time);
         Ok(reply)
     }
 
@@ -167,12 +150,13 @@ impl Backplane {
             .fold(call.arg(beat), |call, record| call.arg(text_of(record)))
     }
 
-    fn set_call(&self, cursor: Stamp, deadline: u64, entries: &[Stored<'_>]) -> Call {
+    fn set_call(&self, cursor: Stamp, entries: &[Stored<'_>]) -> Call {
         let keys = entries.iter().map(|(key, ..)| *key).collect();
-        let call = self.request(&SET, keys, cursor).arg(deadline);
-        entries.iter().fold(call, |call, (_, bytes, ttl)| {
+        let call = self.request(&SET, keys, cursor);
+        let call = entries.iter().fold(call, |call, (_, bytes, ttl)| {
             call.arg(bytes.as_slice()).arg(*ttl)
-        })
+        });
+        call.with_deadline()
     }
 
     /// A call of a script on the log, with the arguments that all of them take first.

@@ -33,6 +33,8 @@ pub struct RedisProviderBuilder {
     #[cfg(feature = "tls")]
     tls: Tls,
     sentinels: Option<Vec<String>>,
+    #[cfg(feature = "redis-cluster")]
+    cluster_nodes: Option<Vec<String>>,
     key_prefix: String,
     client_name: Option<String>,
     bounds: Bounds,
@@ -51,6 +53,8 @@ impl RedisProviderBuilder {
             #[cfg(feature = "tls")]
             tls: Tls::default(),
             sentinels: None,
+            #[cfg(feature = "redis-cluster")]
+            cluster_nodes: None,
             key_prefix: "cache".into(),
             client_name: None,
             bounds: Bounds {
@@ -91,6 +95,34 @@ impl RedisProviderBuilder {
     /// ```
     pub fn sentinels(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
         self.sentinels = Some(urls.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Says that the server is a node of a Redis Cluster, and how others of its nodes are reached;
+    /// default none. The nodes that a URL names are where the provider begins to ask; it finds
+    /// all others by itself, with what the [URL](RedisProvider::builder) of the provider says of
+    /// user, password, TLS and protocol. A cluster has database 0 only, and no unix sockets.
+    ///
+    /// Keys may lie on any of the nodes, those of the log lie on one. What is one step on a single
+    /// server is a few here: a `set` asks for the head of the log, stores, and records. MOVED and
+    /// ASK are followed within the [`command_timeout`](Self::command_timeout), and every heartbeat
+    /// asks all nodes how they are. While a node is away, what it has is computed; while the node
+    /// with the log is, everything.
+    ///
+    /// ```no_run
+    /// # async fn example() -> cache_core::Result<()> {
+    /// use cache_core::RedisProvider;
+    ///
+    /// let provider = RedisProvider::builder("redis://user:password@10.0.0.1:6379")
+    ///     .cluster_nodes(["redis://10.0.0.2:6379", "redis://10.0.0.3:6379"])
+    ///     .build()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "redis-cluster")]
+    pub fn cluster_nodes(mut self, urls: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.cluster_nodes = Some(urls.into_iter().map(Into::into).collect());
         self
     }
 
@@ -217,11 +249,9 @@ impl RedisProviderBuilder {
 
     async fn assemble(self) -> Result<RedisProvider> {
         self.check()?;
-        let info = self.connection(&self.url)?;
-        let sentinels = self.watchers(&info)?;
-        let server = Server::new(info, sentinels, self.bounds, self.client_name.clone())?;
+        let server = self.server()?.named(self.client_name.clone())?;
         let backplane = Arc::new(Backplane::new(
-            server.link(),
+            server.links(),
             LogKeys::new(Scope::root(&self.key_prefix).as_str()),
             self.clock.clone(),
             self.caps,
@@ -250,6 +280,31 @@ impl RedisProviderBuilder {
             freed,
             _tasks: tasks,
         })
+    }
+
+    fn server(&self) -> Result<Server> {
+        let info = self.connection(&self.url)?;
+        #[cfg(feature = "redis-cluster")]
+        if let Some(others) = &self.cluster_nodes {
+            return self.cluster(info, others);
+        }
+        let sentinels = self.watchers(&info)?;
+        Server::new(info, sentinels, self.bounds, self.clock.clone())
+    }
+
+    #[cfg(feature = "redis-cluster")]
+    fn cluster(&self, info: ConnectionInfo, others: &[String]) -> Result<Server> {
+        if self.sentinels.is_some() {
+            return Err(configuration(
+                "`cluster_nodes` and `sentinels` do not go together: a cluster promotes replicas by itself",
+            ));
+        }
+        let others = others.iter().map(|url| self.connection(url));
+        let seeds: Vec<_> = std::iter::once(Ok(info))
+            .chain(others)
+            .collect::<Result<_>>()?;
+        seeds.iter().try_for_each(address::check_cluster_node)?;
+        Server::cluster(&seeds, self.bounds, self.clock.clone())
     }
 
     fn connection(&self, url: &str) -> Result<ConnectionInfo> {

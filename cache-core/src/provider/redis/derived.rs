@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use super::call::Call;
 use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argument};
 use super::error::too_late;
-use super::link::Call;
-use super::reply::incarnation_text;
 use super::script::{EXPIRE, INCREMENT};
+use super::set::stamped;
 use super::stored::{self, incarnation_bytes};
 use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
@@ -22,19 +22,19 @@ struct Verdict {
 
 impl Entries {
     pub(super) async fn increment(&self, key: &str, amount: i64, fresh: &Entry) -> Result<i64> {
-        let bytes = stored::encode(key, fresh)?;
+        let mut bytes = stored::encode(key, fresh)?;
+        let mut may_begin = false;
         let mut verdict = Verdict::default();
         for _ in 0..ATTEMPTS {
             let call = INCREMENT
-                .on(&[key, &self.backplane.keys.inv])
+                .on(&[key])
                 .arg(amount)
                 .arg(bytes.as_slice())
                 .arg(ttl_argument(fresh.meta()))
-                .arg(self.backplane.deadline()?);
+                .arg(u8::from(may_begin));
             let call = self.judged(call, key, verdict);
-            let incarnation = self.backplane.log.stamp().incarnation();
-            let call = call.arg(incarnation_text(incarnation));
-            let (what, answer): (String, Option<Vec<u8>>) = self.backplane.link.write(call).await?;
+            let (what, answer): (String, Option<Vec<u8>>) =
+                self.backplane.links.write(call).await?;
             match what.as_str() {
                 "done" => return number(&answer.unwrap_or_default()),
                 "begun" => {
@@ -43,7 +43,11 @@ impl Entries {
                     return number(&answer.unwrap_or_default());
                 }
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
-                "behind" => self.backplane.catch_up().await?,
+                "absent" => {
+                    let head = self.head().await?;
+                    bytes = stored::encode(key, &stamped(fresh, head))?;
+                    may_begin = true;
+                }
                 "overflow" => return Err(overflow()),
                 "late" => return Err(too_late()),
                 "owner" => return Err(not_yours()),
@@ -56,12 +60,10 @@ impl Entries {
     pub(super) async fn expire(&self, key: &str, ttl: Option<Duration>) -> Result<bool> {
         let mut verdict = Verdict::default();
         for _ in 0..ATTEMPTS {
-            let call = EXPIRE
-                .on(&[key])
-                .arg(ttl.map_or(0, millis))
-                .arg(self.backplane.deadline()?);
+            let call = EXPIRE.on(&[key]).arg(ttl.map_or(0, millis));
             let call = self.judged(call, key, verdict);
-            let (what, answer): (String, Option<Vec<u8>>) = self.backplane.link.write(call).await?;
+            let (what, answer): (String, Option<Vec<u8>>) =
+                self.backplane.links.write(call).await?;
             match what.as_str() {
                 "done" => {
                     self.tell(changed(key)).await;
@@ -83,13 +85,14 @@ impl Entries {
         }
     }
 
-    /// Adds what the script judges by: see `visible` in `entry.lua`.
+    /// Adds what the script judges by, see `visible` in `entry.lua`, and the deadline.
     fn judged(&self, call: Call, key: &str, verdict: Verdict) -> Call {
         let from = self.backplane.log.visible_from(key);
         call.arg(from.sequence())
             .arg(&incarnation_bytes(from.incarnation())[..])
             .arg(id_argument(verdict.id))
             .arg(u8::from(verdict.visible))
+            .with_deadline()
     }
 
     fn judge(&self, key: &str, header: &[u8]) -> Verdict {

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::backplane::Backplane;
+use super::call::Call;
 use super::error::UNUSABLE;
-use super::link::{Call, read};
+use super::link::read;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
 use super::stored::{self, Form, Header};
 use crate::entry::{Entry, EntryId, Meta, Payload};
@@ -31,10 +32,22 @@ impl Entries {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let call = Call::command("MGET").arg(keys);
-        let values: Vec<Option<Vec<u8>>> = self.backplane.link.call(call).await?;
-        let slots = keys.iter().zip(values);
+        let slots = keys.iter().zip(self.values(keys).await?);
         Ok(slots.map(|(key, value)| self.slot(key, value)).collect())
+    }
+
+    async fn values(&self, keys: &[&str]) -> Result<Vec<Option<Vec<u8>>>> {
+        let links = &self.backplane.links;
+        if !links.are_many() {
+            return links.call(Call::command("MGET").arg(keys)).await;
+        }
+        // Not GET: like MGET of many, this passes over what is no string.
+        let gets = keys.iter().map(|key| Call::on("MGET", key)).collect();
+        let values = links.calls(gets).await?.into_iter();
+        values
+            .map(|value| read::<(_,)>(value?))
+            .map(|value| Ok(value?.0))
+            .collect()
     }
 
     pub(super) async fn lease(
@@ -54,7 +67,7 @@ impl Entries {
                 .arg(millis(self.lease_ttl))
                 .arg(id_argument(observed))
                 .arg(from);
-            let (what, value): (String, Option<Vec<u8>>) = self.backplane.link.call(call).await?;
+            let (what, value): (String, Option<Vec<u8>>) = self.backplane.links.call(call).await?;
             let value = Bytes::from(value.unwrap_or_default());
             match what.as_str() {
                 "leased" => return Ok(Leased::Lease(Lease { token, stamp })),
@@ -74,7 +87,7 @@ impl Entries {
             .on(&[key])
             .arg(id_argument(Some(lease.token)))
             .arg(millis(self.lease_ttl));
-        self.backplane.link.call(call).await
+        self.backplane.links.call(call).await
     }
 
     /// Gives a lease back in a task of its own; without a runtime it runs out by itself.
@@ -82,10 +95,10 @@ impl Entries {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let link = self.backplane.link.clone();
+        let links = self.backplane.links.clone();
         let call = remove_call(key, lease.token);
         runtime.spawn(async move {
-            let removed: Result<bool> = link.call(call).await;
+            let removed: Result<bool> = links.call(call).await;
             if let Err(error) = removed {
                 tracing::debug!(%error, "a lease was not given back; it runs out by itself");
             }
@@ -98,26 +111,8 @@ impl Entries {
             .arg(stored::encode(key, entry)?)
             .arg(ttl_argument(entry.meta()))
             .arg(id_argument(Some(lease.token)))
-            .arg(self.backplane.deadline()?);
-        self.backplane.link.call(call).await
-    }
-
-    pub(super) async fn set(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
-        if entries.is_empty() {
-            return Ok(());
-        }
-        let mut encoded = Vec::with_capacity(entries.len());
-        for (key, entry) in entries {
-            let bytes = stored::encode(key, entry)?;
-            encoded.push((*key, bytes, ttl_argument(entry.meta())));
-        }
-        let stored = self.backplane.set(&encoded).await;
-        if stored.as_ref().is_err_and(Error::is_retryable) {
-            // Whether the new value stands there, the old one, or none: nobody shall see it.
-            let keys = entries.iter().map(|(key, _)| Record::Key((*key).into()));
-            self.backplane.pend(&keys.collect::<Vec<_>>());
-        }
-        stored
+            .with_deadline();
+        self.backplane.links.call(call).await
     }
 
     /// Hides what the records match: on the server, or, if it does not answer, here until it does.
@@ -163,7 +158,7 @@ impl Entries {
     pub(super) async fn free(&self, entries: &[(Box<str>, EntryId)]) -> Result<u64> {
         let removals = entries.iter().map(|(key, id)| remove_call(key, *id));
         let mut freed = 0;
-        for removed in self.backplane.link.calls(removals.collect()).await? {
+        for removed in self.backplane.links.calls(removals.collect()).await? {
             freed += read::<u64>(removed?)?;
         }
         Ok(freed)
@@ -179,7 +174,7 @@ impl Entries {
     /// The terms of the entry that begins with these bytes; `None` for leases and the unreadable.
     pub(super) fn header(&self, key: &str, bytes: &[u8]) -> Option<Meta> {
         let header = stored::decode_header(key, bytes).ok()?;
-        (header.form != Form::Lease).then(|| self.meta(&header))
+        (header.form != Form::Lease).then(|| self.meta(key, &header))
     }
 
     fn slot(&self, key: &str, value: Option<Vec<u8>>) -> Slot {
@@ -193,16 +188,16 @@ impl Entries {
         match stored::decode(key, bytes) {
             Err(stored::Damaged) => Slot::Damaged,
             Ok((header, _)) if header.form == Form::Lease => Slot::Lease(header.id),
-            Ok((header, payload)) => Slot::Entry(self.entry(&header, payload)),
+            Ok((header, payload)) => Slot::Entry(self.entry(key, &header, payload)),
         }
     }
 
-    fn entry(&self, header: &Header, payload: Payload) -> Arc<Entry> {
-        Arc::new(Entry::new(self.meta(header), payload))
+    fn entry(&self, key: &str, header: &Header, payload: Payload) -> Arc<Entry> {
+        Arc::new(Entry::new(self.meta(key, header), payload))
     }
 
-    fn meta(&self, header: &Header) -> Meta {
-        let time = &self.backplane.time;
+    fn meta(&self, key: &str, header: &Header) -> Meta {
+        let time = self.backplane.links.time(key);
         Meta {
             id: header.id,
             owner: header.owner,

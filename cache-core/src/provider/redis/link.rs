@@ -1,17 +1,21 @@
-//! The connection that commands share: every call in bounded time, scripts by their hash.
+//! The connection to one server that calls share: each in bounded time, scripts by their hash.
 
 use std::future::Future;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use ::redis::{
-    Cmd, ErrorKind as Reported, FromRedisValue, Pipeline, RedisError, ServerErrorKind, ToRedisArgs,
-    Value, cmd, from_redis_value,
+    ErrorKind as Reported, FromRedisValue, Pipeline, RedisError, ServerErrorKind, Value,
+    from_redis_value,
 };
+use tokio::time::timeout_at;
 
 use super::breaker::Breaker;
+use super::call::Call;
 use super::error::{from_redis, timed_out, unexpected};
 use super::primary::Primary;
-use super::script::Script;
+use super::server_time::ServerTime;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 
 /// How often a pipeline is sent again because a script was flushed under it.
@@ -19,65 +23,24 @@ const ATTEMPTS: usize = 4;
 
 const SILENCE: &str = "the server did not answer";
 
-/// One command, or one call of a script.
-#[derive(Clone)]
-pub(super) struct Call {
-    command: Cmd,
-    script: Option<&'static Script>,
-}
-
-impl Call {
-    pub(super) fn command(name: &str) -> Self {
-        Self {
-            command: cmd(name),
-            script: None,
-        }
-    }
-
-    pub(super) fn script(script: &'static Script, keys: &[&str]) -> Self {
-        let mut command = cmd("EVALSHA");
-        command.arg(script.hash()).arg(keys.len()).arg(keys);
-        Self {
-            command,
-            script: Some(script),
-        }
-    }
-
-    pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
-        self.command.arg(argument);
-        self
-    }
-
-    fn misses_script(&self, reply: &Value) -> Option<&'static Script> {
-        let Value::ServerError(error) = reply else {
-            return None;
-        };
-        let missing = error.kind() == Some(ServerErrorKind::NoScript);
-        self.script.filter(|_| missing)
-    }
-}
-
-/// One multiplexed connection to the primary, which comes back by itself.
+/// One multiplexed connection to a server, which comes back by itself.
 #[derive(Clone)]
 pub(super) struct Link {
-    primary: Primary,
+    pub(super) primary: Primary,
+    /// What this server's clock says.
+    pub(super) time: Arc<ServerTime>,
     timeout: Duration,
     breaker: Breaker,
 }
 
 impl Link {
-    pub(super) fn new(primary: Primary, timeout: Duration) -> Self {
+    pub(super) fn new(primary: Primary, timeout: Duration, clock: Clock) -> Self {
         Self {
             primary,
+            time: Arc::new(ServerTime::new(clock)),
             timeout,
             breaker: Breaker::new(),
         }
-    }
-
-    /// Gives the connection up; the next call makes a new one. Calls that are on their way stay
-    /// with the old one.
-    pub(super) fn reconnect(&self) {
-        self.primary.reconnect();
     }
 
     /// The same connection for the heartbeat, which tries it while the breaker is open to others.
@@ -88,68 +51,60 @@ impl Link {
         }
     }
 
-    /// The longest that a call takes.
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
+    /// When a call that is sent now is given up.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.timeout
     }
 
-    /// Sends one call and reads its reply.
-    pub(super) async fn call<T: FromRedisValue>(&self, call: Call) -> Result<T> {
-        only(self.calls(vec![call]).await?)
-    }
-
-    /// Sends the calls in one round trip. A refused one is an error in its place only.
-    pub(super) async fn calls(&self, calls: Vec<Call>) -> Result<Vec<Result<Value>>> {
-        if calls.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.bounded(self.run(&calls)).await
-    }
-
-    /// Like [`call`](Self::call), for a write with a deadline.
-    pub(super) async fn write<T: FromRedisValue>(&self, call: Call) -> Result<T> {
-        only(self.writes(vec![call]).await?)
+    /// Sends the calls in one round trip and waits for the replies until then, unless the breaker
+    /// is open. A refused call is an error in its place only.
+    pub(super) async fn calls(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>> {
+        self.bounded(self.run(calls, until), until).await
     }
 
     /// Like [`calls`](Self::calls), for writes with a deadline. Where the connection breaks, they
     /// may still be on their way: this does not return before the deadline keeps them from being
     /// carried out, so that nothing that the caller does next is undone by them.
-    pub(super) async fn writes(&self, calls: Vec<Call>) -> Result<Vec<Result<Value>>> {
+    pub(super) async fn writes(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>> {
         let attempt = async {
-            match self.run(&calls).await {
+            match self.run(calls, until).await {
                 Err(error) if may_be_on_its_way(&error) => std::future::pending().await,
                 outcome => outcome,
             }
         };
-        self.bounded(attempt).await
+        self.bounded(attempt, until).await
     }
 
-    /// Waits for the replies as long as a call may take, unless the breaker is open.
     async fn bounded(
         &self,
         attempt: impl Future<Output = Result<Vec<Value>, RedisError>>,
-    ) -> Result<Vec<Result<Value>>> {
+        until: Instant,
+    ) -> Result<Vec<Value>> {
         self.breaker.check()?;
-        let replies = within(self.timeout, SILENCE, attempt).await;
+        let replies = match timeout_at(until.into(), attempt).await {
+            Ok(outcome) => outcome.map_err(from_redis),
+            Err(_) => Err(timed_out(SILENCE)),
+        };
         self.breaker.note(&replies);
-        Ok(replies?.into_iter().map(read).collect())
+        replies
     }
 
     /// Where a script is missing, it and all behind it is sent again: what follows a call in a
     /// pipeline may rely on what the call has done.
-    async fn run(&self, calls: &[Call]) -> Result<Vec<Value>, RedisError> {
+    async fn run(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>, RedisError> {
         let mut replies: Vec<Value> = Vec::with_capacity(calls.len());
         for _ in 0..ATTEMPTS {
-            replies.extend(self.send(&calls[replies.len()..]).await?);
+            let rest = &calls[replies.len()..];
+            replies.extend(self.send(rest, until).await?);
             let missing = calls
                 .iter()
                 .zip(&replies)
-                .position(|(call, reply)| call.misses_script(reply).is_some());
+                .position(|(call, reply)| call.misses_script(reply));
             let Some(first) = missing else {
                 return Ok(replies);
             };
             replies.truncate(first);
-            self.load(&calls[first..]).await?;
+            self.load(&calls[first..], until).await?;
         }
         Err((
             Reported::Server(ServerErrorKind::NoScript),
@@ -158,39 +113,54 @@ impl Link {
             .into())
     }
 
-    async fn load(&self, calls: &[Call]) -> Result<(), RedisError> {
-        let mut sources: Vec<_> = calls
-            .iter()
-            .filter_map(|call| call.script.map(Script::source))
-            .collect();
+    async fn load(&self, calls: &[Call], until: Instant) -> Result<(), RedisError> {
+        let mut sources: Vec<_> = calls.iter().filter_map(Call::source).collect();
         sources.sort_unstable();
         sources.dedup();
         let load = |source| Call::command("SCRIPT").arg("LOAD").arg(source);
         let loads: Vec<_> = sources.into_iter().map(load).collect();
-        for reply in self.send(&loads).await? {
+        for reply in self.send(&loads, until).await? {
             reply.extract_error()?;
         }
         Ok(())
     }
 
-    async fn send(&self, calls: &[Call]) -> Result<Vec<Value>, RedisError> {
+    async fn send(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>, RedisError> {
+        let deadline = match calls.iter().any(Call::has_deadline) {
+            true => self.deadline(until).await?,
+            false => 0,
+        };
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for call in calls {
-            pipeline.add_command(call.command.clone());
+            call.add_to(&mut pipeline, deadline);
         }
         let mut manager = self.primary.manager()?;
-        manager
-            .send_packed_commands(&pipeline, 0, calls.len())
-            .await
+        let count = pipeline.len();
+        let replies = manager.send_packed_commands(&pipeline, 0, count).await?;
+        Ok(Call::answers(calls, replies))
+    }
+
+    /// The last of this server's milliseconds that is not after `until`.
+    async fn deadline(&self, until: Instant) -> Result<u64, RedisError> {
+        if !self.time.is_known() {
+            self.ask_time().await?;
+        }
+        Ok(self.time.deadline(until).unwrap_or(0))
+    }
+
+    /// Has the server tell the time.
+    pub(super) async fn ask_time(&self) -> Result<(), RedisError> {
+        let sent = Instant::now();
+        let mut manager = self.primary.manager()?;
+        let (seconds, micros): (u64, u64) = ::redis::cmd("TIME").query_async(&mut manager).await?;
+        let told = Timestamp::from_micros(seconds * 1_000_000 + micros);
+        self.time.observe(sent, told);
+        Ok(())
     }
 }
 
 fn may_be_on_its_way(error: &RedisError) -> bool {
     error.is_io_error() && !error.is_connection_refusal()
-}
-
-fn only<T: FromRedisValue>(mut replies: Vec<Result<Value>>) -> Result<T> {
-    read(replies.pop().unwrap_or(Ok(Value::Nil))?)
 }
 
 /// The reply as a `T`, or the error that it is.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use ::redis::Value;
 
+use super::call::Call;
 use super::entries::Entries;
-use super::link::{Call, read};
+use super::link::read;
 use super::script::HEADER;
 use crate::error::Result;
 use crate::pattern::Pattern;
@@ -14,7 +15,7 @@ use crate::provider::{Cursor, Found, Page};
 impl Entries {
     pub(super) async fn inspect(&self, keys: &[&str]) -> Result<Vec<Option<Found>>> {
         let looks = keys.iter().map(|key| HEADER.on(&[key])).collect();
-        let answers = self.backplane.link.calls(looks).await?;
+        let answers = self.backplane.links.calls(looks).await?;
         let found = keys.iter().zip(answers);
         found
             .map(|(key, answer)| self.found(key, answer?))
@@ -27,11 +28,13 @@ impl Entries {
         cursor: Cursor,
         count: usize,
     ) -> Result<Page> {
-        let call = Call::command("SCAN")
-            .arg(cursor.0)
-            .arg(&["MATCH", pattern.as_str(), "TYPE", "string", "COUNT"])
-            .arg(count.max(1));
-        let (next, keys): (u64, Vec<Vec<u8>>) = self.backplane.link.call(call).await?;
+        let step = |cursor: u64| {
+            Call::command("SCAN")
+                .arg(cursor)
+                .arg(&["MATCH", pattern.as_str(), "TYPE", "string", "COUNT"])
+                .arg(count.max(1))
+        };
+        let (next, keys) = self.backplane.links.scan(cursor.0, step).await?;
         // Keys that are not text are not ours.
         let keys: Vec<_> = keys
             .into_iter()

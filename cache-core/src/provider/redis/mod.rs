@@ -2,17 +2,34 @@
 //!
 //! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
 //! `entries.rs` and `derived.rs` the entries, `stored.rs` their bytes, `scripts/` what runs on the
-//! server, `server_time.rs` its clock, `server.rs`, `primary.rs` and `link.rs` the connections to it.
+//! server, `server_time.rs` its clock, `links.rs`, `link.rs` and `primary.rs` the connections to it,
+//! `cluster/` those to many, `server.rs` what has to be true of them.
 
 mod address;
 mod backplane;
 mod breaker;
 mod builder;
+#[cfg_attr(
+    not(feature = "redis-cluster"),
+    allow(dead_code, reason = "one server has all keys")
+)]
+mod call;
+#[cfg(feature = "redis-cluster")]
+mod cluster;
 mod derived;
 mod entries;
 mod error;
 mod keys;
 mod link;
+#[cfg_attr(
+    not(feature = "redis-cluster"),
+    allow(
+        unused_variables,
+        irrefutable_let_patterns,
+        reason = "one server has all keys"
+    )
+)]
+mod links;
 mod listing;
 mod primary;
 mod reply;
@@ -21,6 +38,7 @@ mod script;
 mod sentinels;
 mod server;
 mod server_time;
+mod set;
 mod stored;
 mod sweep;
 mod tail;
@@ -48,7 +66,9 @@ use crate::pattern::Pattern;
 const NAME: &str = "redis";
 
 /// Keeps entries on a Redis server, version 7.0 or later, which any number of processes share: one
-/// that stands alone, or the primary that [sentinels](RedisProviderBuilder::sentinels) name.
+/// that stands alone, the primary that [sentinels](RedisProviderBuilder::sentinels) name, or, with
+/// the feature `redis-cluster`, all that are
+/// [nodes of a cluster](RedisProviderBuilder::cluster_nodes).
 ///
 /// # What holds
 ///
@@ -57,9 +77,10 @@ const NAME: &str = "redis";
 /// a process that hears nothing from the server stops giving answers on what it knows. A load
 /// that began before its key, tag, pattern or namespace was invalidated never becomes visible.
 ///
-/// Every operation is one script or one pipeline. A `set` of many entries is one atomic script.
-/// An `invalidate` deletes at its keys and then appends its records, in one round trip; dropped or
-/// timed out halfway it may have done the first part only, and promises nothing. A write whose
+/// On one server every read and write is one round trip, but for what rests on what stands there:
+/// the first `increment` at a key, `expire`, and a lease that others contend for. A `set` of many
+/// entries is one atomic script. An `invalidate` deletes at its keys and then appends its records;
+/// dropped or timed out halfway it may have done the first part only, and promises nothing. A write whose
 /// outcome is unknown is an error of kind [`Timeout`](crate::ErrorKind::Timeout), after which it
 /// is not carried out any more; one whose future is dropped may be, up to the
 /// [`command_timeout`](RedisProviderBuilder::command_timeout). Times to live run on the server's
@@ -74,6 +95,11 @@ const NAME: &str = "redis";
 /// |---|---|
 /// | the server restarts, or a replica takes its place | all of the above, once a process has learned of it, at the latest when the touch bound is over; what a `set` stored is hidden, even if it was acknowledged |
 /// | an old primary is cut off, and processes with it | they go on with it as long as more than half of the sentinels tell them to: for the touch bound, and the seconds that sentinels take to tell each other. Where the server's `min-replicas-to-write` is 1 or more: for `min-replicas-max-lag` and the touch bound. With neither, for as long as it is cut off |
+/// | a node of a cluster is lost, and its replica has missed what it did last | a `set` may be gone, or back to a value that was not invalidated. What was deleted there stays hidden, and is deleted again on the replica, as long as the log remembers it: for the last 65,536 invalidated keys |
+/// | a node of a cluster is cut off, and processes with it | they read and write there until it stops by itself, after `cluster-node-timeout`; what others invalidate is hidden from them all the same |
+/// | slots of a cluster move | a scan can miss keys that move meanwhile, and so can the counts of `delete_by_pattern`; what it hides is hidden. Where the log's slot moves, everything that was stored counts as hidden, as after a restart |
+/// | clocks of a cluster's nodes differ | times to live are off by as much, after a failover or a move |
+/// | a machine was suspended | it may show what it knew for the touch bound after it wakes |
 /// | [`Pending`](crate::Invalidated::Pending) | others serve the old value until the server is told; lost with the process |
 /// | somebody else writes to the server | can roll entries back or erase them, and plant values |
 ///
@@ -81,7 +107,9 @@ const NAME: &str = "redis";
 /// [sweep](RedisProviderBuilder::sweep) or by its time to live.
 ///
 /// The server's user needs the right to run scripts, streams and `INFO`. An eviction policy may be
-/// set; what it evicts is computed again.
+/// set; what it evicts is computed again. If it evicts the log's own keys, everything is, so a policy
+/// that spares keys without a time to live (`volatile-…`), or takes the least recently used, is
+/// better than `allkeys-random`.
 ///
 /// ```no_run
 /// # async fn example() -> cache_core::Result<()> {

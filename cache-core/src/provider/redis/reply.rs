@@ -57,15 +57,6 @@ pub(super) fn record_from(text: &[u8], root: &str) -> Record {
     known().unwrap_or_else(|| Record::All(root.into()))
 }
 
-/// The form that an incarnation has in the log's keys: number and nonce.
-pub(super) fn incarnation_text(incarnation: Incarnation) -> String {
-    format!(
-        "{} {}",
-        incarnation.number(),
-        nonce_text(incarnation.nonce())
-    )
-}
-
 pub(super) fn nonce_text(nonce: u64) -> String {
     format!("{nonce:016x}")
 }

@@ -1,7 +1,7 @@
 //! Catching up with the log: record by record where that suffices, else from its whole state.
 
 use super::backplane::Backplane;
-use super::link::Call;
+use super::call::Call;
 use super::reply::{Reply, record_from};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Barriers, Incarnation, Kind, Positioned, Stamp};
@@ -78,11 +78,10 @@ impl Backplane {
         let mut barriers = Barriers::new(self.caps);
         let mut after = String::from("(-1");
         loop {
-            let call = Call::command("ZRANGEBYSCORE")
-                .arg(&self.keys.inv)
+            let call = Call::on("ZRANGEBYSCORE", &self.keys.inv)
                 .arg(&[after.as_str(), "+inf", "WITHSCORES", "LIMIT", "0"])
                 .arg(PAGE);
-            let page: Vec<(Vec<u8>, f64)> = self.link.call(call).await?;
+            let page: Vec<(Vec<u8>, f64)> = self.links.call(call).await?;
             for (text, score) in &page {
                 let record = record_from(text, &self.keys.root);
                 barriers.insert(&record, sequence_of(*score));

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::link::Call;
+use super::call::Call;
 
 /// A script, called by its hash.
 pub(super) struct Script {
@@ -45,13 +45,15 @@ pub(super) static APPEND: Script = script!(" flags=allow-oom": "log.lua", "appen
 pub(super) static TAKE: Script = script!(" flags=allow-oom": "entry.lua", "take.lua");
 pub(super) static RENEW: Script = script!(" flags=allow-oom": "entry.lua", "renew.lua");
 pub(super) static REMOVE: Script = script!(" flags=allow-oom": "entry.lua", "remove.lua");
+#[cfg(feature = "redis-cluster")]
+pub(super) static DROP: Script = script!(" flags=allow-oom": "entry.lua", "drop.lua");
 pub(super) static SWEEP: Script = script!(" flags=allow-oom": "sweep.lua");
 pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
 
 // What the server refuses then, as a whole and before it has written anything.
 pub(super) static LEASE: Script = script!("": "entry.lua", "lease.lua");
+pub(super) static PUT: Script = script!("": "entry.lua", "put.lua");
 pub(super) static FILL: Script = script!("": "entry.lua", "fill.lua");
-pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "stamp.lua", "set.lua");
-pub(super) static INCREMENT: Script =
-    script!("": "log.lua", "entry.lua", "stamp.lua", "increment.lua");
+pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "set.lua");
+pub(super) static INCREMENT: Script = script!("": "entry.lua", "increment.lua");
 pub(super) static EXPIRE: Script = script!("": "entry.lua", "expire.lua");

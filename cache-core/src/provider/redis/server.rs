@@ -11,11 +11,15 @@ use ::redis::{AsyncConnectionConfig, Client, ConnectionInfo, cmd};
 
 use super::address::at;
 use super::backplane::Backplane;
+use super::call::Call;
+#[cfg(feature = "redis-cluster")]
+use super::cluster::Cluster;
 use super::error::{configuration, from_redis};
-use super::link::{Call, Link, within};
+use super::link::{Link, within};
+use super::links::Links;
 use super::primary::{Current, Primary};
 use super::sentinels::Sentinels;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 
 /// The times that bound what is sent to a server.
@@ -26,11 +30,11 @@ pub(super) struct Bounds {
     pub(super) touch: Duration,
 }
 
-/// A server that may or may not be up, or the one of several that is the primary.
+/// A server that may or may not be up, the one of several that is the primary, or a cluster.
 #[derive(Clone)]
 pub(super) struct Server {
     info: ConnectionInfo,
-    primary: Primary,
+    links: Links,
     sentinels: Option<Arc<Sentinels>>,
     bounds: Bounds,
     client_name: Option<String>,
@@ -44,44 +48,55 @@ impl Server {
         info: ConnectionInfo,
         sentinels: Option<Sentinels>,
         bounds: Bounds,
-        client_name: Option<String>,
+        clock: Clock,
     ) -> Result<Self> {
-        if let Some(name) = &client_name
+        let primary = Primary::default();
+        if sentinels.is_none() {
+            let client = Client::open(info.clone()).map_err(from_redis)?;
+            primary.replace(Current::new(client, bounds.connect).map_err(from_redis)?);
+        }
+        Ok(Self {
+            info,
+            links: Links::One(Link::new(primary, bounds.command, clock)),
+            sentinels: sentinels.map(Arc::new),
+            bounds,
+            client_name: None,
+            approved: Arc::default(),
+        })
+    }
+
+    /// The cluster that these are nodes of. Does not connect.
+    #[cfg(feature = "redis-cluster")]
+    pub(super) fn cluster(seeds: &[ConnectionInfo], bounds: Bounds, clock: Clock) -> Result<Self> {
+        let info = seeds[0].clone();
+        let cluster = Cluster::new(seeds, bounds, clock)?;
+        Ok(Self {
+            info,
+            links: Links::Cluster(cluster),
+            sentinels: None,
+            bounds,
+            client_name: None,
+            approved: Arc::default(),
+        })
+    }
+
+    /// The name that its connections go by.
+    pub(super) fn named(mut self, name: Option<String>) -> Result<Self> {
+        if let Some(name) = &name
             && !name.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(configuration(
                 "a client name has visible ASCII characters only, and no spaces",
             ));
         }
-        let server = Self {
-            info,
-            primary: Primary::default(),
-            sentinels: sentinels.map(Arc::new),
-            bounds,
-            client_name,
-            approved: Arc::default(),
-        };
-        if server.sentinels.is_none() {
-            let client = Client::open(server.info.clone()).map_err(from_redis)?;
-            server.primary.replace(server.current(client)?);
-        }
-        Ok(server)
+        self.client_name = name;
+        Ok(self)
     }
 
-    /// The connection for commands. Connects when it is first used, and again when it breaks or
-    /// a heartbeat over it fails.
-    pub(super) fn link(&self) -> Link {
-        Link::new(self.primary.clone(), self.bounds.command)
-    }
-
-    /// How to connect to the primary of the moment.
-    pub(super) fn client(&self) -> Result<Client> {
-        self.primary.client().map_err(from_redis)
-    }
-
-    /// Whether this client reaches the server that is the primary now.
-    pub(super) fn is_primary(&self, client: &Client) -> bool {
-        self.primary.is(client)
+    /// The connections for commands. They are made when they are first used, and again when they
+    /// break or a heartbeat over them fails.
+    pub(super) fn links(&self) -> Links {
+        self.links.clone()
     }
 
     /// A connection of its own, for reads that block for `period`.
@@ -109,53 +124,72 @@ impl Server {
 
     /// One heartbeat; at the first, the server has to prove that it will do.
     pub(super) async fn beat(&self, backplane: &Backplane) -> Result<()> {
-        if let Some(sentinels) = &self.sentinels {
-            self.follow(sentinels, backplane).await?;
+        let along = match &self.links {
+            Links::One(link) => {
+                self.look_up(link).await?;
+                self.approve(backplane).await?;
+                self.naming()
+            }
+            #[cfg(feature = "redis-cluster")]
+            Links::Cluster(cluster) => {
+                cluster.survey(&self.naming()).await?;
+                Vec::new()
+            }
+        };
+        backplane.beat(along).await?;
+        #[cfg(feature = "redis-cluster")]
+        if let Links::Cluster(cluster) = &self.links {
+            cluster.settle(backplane).await;
         }
+        Ok(())
+    }
+
+    /// A connection that came back has lost its name.
+    fn naming(&self) -> Vec<Call> {
+        let name = self.client_name.iter();
+        name.map(|name| Call::command("CLIENT").arg("SETNAME").arg(name))
+            .collect()
+    }
+
+    async fn approve(&self, backplane: &Backplane) -> Result<()> {
         if !self.approved.load(Ordering::Acquire) {
             let info: String = backplane
                 .probe
                 .call(Call::command("INFO").arg("server"))
                 .await?;
-            approve(&info)?;
+            approve(&info, "standalone")?;
             self.approved.store(true, Ordering::Release);
         }
-        // A connection that came back has lost its name.
-        let named = self
-            .client_name
-            .iter()
-            .map(|name| Call::command("CLIENT").arg("SETNAME").arg(name));
-        backplane.beat(named.collect()).await
+        Ok(())
     }
 
-    /// Goes over to another primary if the sentinels name one.
-    async fn follow(&self, sentinels: &Sentinels, backplane: &Backplane) -> Result<()> {
+    /// Goes over to another primary if there are sentinels, and they name one.
+    async fn look_up(&self, link: &Link) -> Result<()> {
+        let Some(sentinels) = &self.sentinels else {
+            return Ok(());
+        };
         let found = sentinels.primary().await?;
         let info = at(&self.info, found.host, found.port);
         let client = Client::open(info).map_err(from_redis)?;
-        if self.primary.is(&client) {
+        if link.primary.is(&client) {
             return Ok(());
         }
-        self.go_over(client, backplane).await
+        self.go_over(client, link).await
     }
 
     /// Its clock is asked before anything else: the deadlines of writes are its moments.
-    async fn go_over(&self, client: Client, backplane: &Backplane) -> Result<()> {
-        let mut current = self.current(client)?;
+    async fn go_over(&self, client: Client, link: &Link) -> Result<()> {
+        let mut current = Current::new(client, self.bounds.connect).map_err(from_redis)?;
         let sent = Instant::now();
         let ask = async { cmd("TIME").query_async(&mut current.manager).await };
         let time: (u64, u64) =
             within(self.bounds.connect, "the new primary did not answer", ask).await?;
         tracing::info!(primary = %current.client.get_connection_info().addr(), "the sentinels name a primary");
         self.approved.store(false, Ordering::Release);
-        self.primary.replace(current);
+        link.primary.replace(current);
         let time = Timestamp::from_micros(time.0 * 1_000_000 + time.1);
-        backplane.time.start_over(sent, time);
+        link.time.start_over(sent, time);
         Ok(())
-    }
-
-    fn current(&self, client: Client) -> Result<Current> {
-        Current::new(client, self.bounds.connect).map_err(from_redis)
     }
 }
 
@@ -163,13 +197,14 @@ impl fmt::Display for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.sentinels {
             Some(sentinels) => write!(f, "`{}`, by its sentinels", sentinels.name),
+            None if self.links.are_many() => write!(f, "{}, and its cluster", self.info.addr()),
             None => write!(f, "{}", self.info.addr()),
         }
     }
 }
 
 /// Whether a server that says this of itself will do.
-fn approve(info: &str) -> Result<()> {
+pub(super) fn approve(info: &str, mode: &str) -> Result<()> {
     let fields: HashMap<_, _> = info
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -183,13 +218,16 @@ fn approve(info: &str) -> Result<()> {
         let message = format!("Redis {version} is too old: 7.0 or later is needed");
         return Err(configuration(message));
     }
-    match fields.get("redis_mode").copied() {
-        Some("standalone") => Ok(()),
-        other => Err(configuration(format!(
-            "the server runs in {} mode: a standalone server is needed, or one that is found by `sentinels`",
-            other.unwrap_or("an unknown")
-        ))),
+    let found = fields.get("redis_mode").copied().unwrap_or("an unknown");
+    if found == mode {
+        return Ok(());
     }
+    let wanted = match mode {
+        "cluster" => "with `cluster_nodes`, a node of a cluster is needed",
+        _ => "a standalone server is needed, one that is found by `sentinels`, or `cluster_nodes`",
+    };
+    let message = format!("the server runs in {found} mode: {wanted}");
+    Err(configuration(message))
 }
 
 #[cfg(test)]
@@ -197,16 +235,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_standalone_server_of_version_7_or_later_will_do() {
-        assert!(approve("redis_version:7.0.15\r\nredis_mode:standalone\r\n").is_ok());
-        assert!(approve("redis_version:10.0.0\r\nredis_mode:standalone\r\n").is_ok());
+    fn only_a_server_of_the_right_kind_and_of_version_7_or_later_will_do() {
+        let alone = "redis_version:7.0.15\r\nredis_mode:standalone\r\n";
+        assert!(approve(alone, "standalone").is_ok());
+        assert!(approve(alone, "cluster").is_err());
+        assert!(approve("redis_version:10.0.0\r\nredis_mode:cluster\r\n", "cluster").is_ok());
         for (info, reason) in [
             ("redis_version:6.2.7\r\nredis_mode:standalone\r\n", "6.2.7"),
             ("redis_version:7.0.0\r\nredis_mode:cluster\r\n", "cluster"),
             ("redis_version:7.0.0\r\nredis_mode:sentinel\r\n", "sentinel"),
             ("", "unknown"),
         ] {
-            let error = approve(info).unwrap_err();
+            let error = approve(info, "standalone").unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");
         }
     }

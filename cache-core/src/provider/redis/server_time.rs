@@ -73,14 +73,16 @@ impl ServerTime {
         }
     }
 
-    /// The millisecond of the server's clock that comes no later than `span` from now; `None` if
-    /// the server has not told the time yet.
-    pub(super) fn deadline(&self, span: Duration) -> Option<u64> {
+    /// Whether the server has told the time yet.
+    pub(super) fn is_known(&self) -> bool {
+        self.sample().is_some()
+    }
+
+    /// The millisecond of the server's clock that comes no later than `until`; `None` if the
+    /// server has not told the time yet.
+    pub(super) fn deadline(&self, until: Instant) -> Option<u64> {
         let sample = self.sample()?;
-        let now = self
-            .since_epoch(Instant::now())
-            .saturating_add(sample.least);
-        let deadline = now.saturating_add(micros(span));
+        let deadline = self.since_epoch(until).saturating_add(sample.least);
         u64::try_from(deadline / 1_000).ok()
     }
 
@@ -126,7 +128,8 @@ mod tests {
     #[test]
     fn without_a_word_from_the_server_there_is_no_deadline() {
         let time = ServerTime::new(Clock::system());
-        assert_eq!(time.deadline(Duration::from_secs(1)), None);
+        assert!(!time.is_known());
+        assert_eq!(time.deadline(Instant::now()), None);
     }
 
     #[test]
@@ -134,7 +137,8 @@ mod tests {
         let time = ServerTime::new(Clock::system());
         let sent = Instant::now();
         time.observe(sent, Timestamp::from_millis(5_000_000));
-        let deadline = time.deadline(Duration::from_secs(1)).unwrap();
+        let until = Instant::now() + Duration::from_secs(1);
+        let deadline = time.deadline(until).unwrap();
         let elapsed = u64::try_from(sent.elapsed().as_millis()).unwrap();
         assert!(deadline <= 5_000_000 + 1_000 + elapsed);
         assert!(deadline >= 5_000_000 + 999);
@@ -149,7 +153,8 @@ mod tests {
         time.start_over(slow, Timestamp::from_millis(5_000_000));
         // An answer of the old server that was on its way.
         time.observe(before, Timestamp::from_millis(9_000_000));
-        let deadline = time.deadline(Duration::from_secs(1)).unwrap();
+        let until = Instant::now() + Duration::from_secs(1);
+        let deadline = time.deadline(until).unwrap();
         assert!(deadline < 6_000_000, "{deadline}");
     }
 

@@ -141,7 +141,7 @@ impl Sweeper {
             .on(&[&backplane.keys.sweep])
             .arg(self.token)
             .arg(millis(span));
-        let left: u64 = backplane.link.call(call).await?;
+        let left: u64 = backplane.links.call(call).await?;
         Ok((left > 0).then(|| Duration::from_millis(left)))
     }
 }

@@ -42,14 +42,15 @@ impl Tail {
     /// Follows the stream until the connection breaks; `Ok` once the provider is gone, or another
     /// server is the primary.
     async fn follow(&self, pause: &mut Pause) -> Result<()> {
-        let client = self.server.client()?;
+        let links = self.server.links();
+        let client = links.client(&self.keys.stream)?;
         let mut connection = self.server.connect(&client, self.period).await?;
         if let Some(backplane) = self.backplane.upgrade() {
             // A new incarnation counts from the start: the stream would not tell of it.
             backplane.catch_up().await?;
         }
         // A primary that is one no more goes on answering.
-        while self.server.is_primary(&client)
+        while links.lead_to(&client, &self.keys.stream)
             && let Some(moved) = self.step(&mut connection).await?
         {
             pause.succeeded();

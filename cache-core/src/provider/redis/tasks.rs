@@ -52,7 +52,7 @@ async fn heartbeat(server: Server, backplane: Weak<Backplane>, first: Duration, 
     while let Some(strong) = backplane.upgrade() {
         let outcome = server.beat(&strong).await;
         if outcome.is_err() {
-            strong.probe.reconnect();
+            strong.probe.reconnect(&strong.keys.stream);
         }
         drop(strong);
         let wait = match outcome {

@@ -1,12 +1,12 @@
 -- Gives a visible entry a new time to live.
--- KEYS: the entry. ARGV: the time to live (0: none); the deadline in server milliseconds; the
--- first visible sequence and the incarnation; the id that the caller has judged (or nothing) and
--- its verdict.
+-- KEYS: the entry. ARGV: the time to live (0: none); the first visible sequence and the
+-- incarnation; the id that the caller has judged (or nothing) and its verdict; the deadline in
+-- server milliseconds.
 local key, ttl = KEYS[1], ARGV[1]
 local now = now_ms()
-if now >= tonumber(ARGV[2]) then return { 'late', '' } end
+if now >= tonumber(ARGV[6]) then return { 'late', '' } end
 local there = peek(key)
-local seen = visible(there, ARGV[3], ARGV[4], ARGV[5], ARGV[6])
+local seen = visible(there, ARGV[2], ARGV[3], ARGV[4], ARGV[5])
 if seen == nil then return { 'judge', header_at(key, there) } end
 if not seen then return { 'absent', '' } end
 if ttl == '0' then

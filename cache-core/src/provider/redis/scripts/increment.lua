@@ -1,14 +1,14 @@
 -- Adds to a counter, or creates one where no visible entry stands.
--- KEYS: the entry, the log's sorted set. ARGV: the amount; bytes and time to live of a fresh
--- counter; the deadline in server milliseconds; the first visible sequence and the incarnation;
--- the id that the caller has judged (or nothing) and its verdict; the caller's incarnation in the
--- form that the log has it. Answers `begun` where what stood there, if anything, was no counter.
+-- KEYS: the entry. ARGV: the amount; bytes and time to live of a fresh counter; whether it may
+-- begin, for then it is stamped with the head of the log; the first visible sequence and the
+-- incarnation; the id that the caller has judged (or nothing) and its verdict; the deadline in
+-- server milliseconds. Answers `begun` where what stood there, if anything, was no counter.
 local function owner_of(entry)
   return string.sub(entry, 57, 64)
 end
 
 local key, amount = KEYS[1], ARGV[1]
-if now_ms() >= tonumber(ARGV[4]) then return { 'late', '' } end
+if now_ms() >= tonumber(ARGV[9]) then return { 'late', '' } end
 local value = redis.pcall('GET', key)
 local there = parse(value, key)
 if there and #value < there.length then there = nil end
@@ -16,11 +16,8 @@ if there and #value < there.length then there = nil end
 local seen = visible(there, ARGV[5], ARGV[6], ARGV[7], ARGV[8])
 if seen == nil then return { 'judge', header_at(key, there) } end
 if not seen then
-  -- Like a set, a fresh counter stands at the head of the log, or what another node has
-  -- invalidated before would hide it.
-  local meta = read_meta(KEYS[2])
-  if not meta or incarnation_of(meta) ~= ARGV[9] then return { 'behind', '' } end
-  put(key, ARGV[2], ARGV[3], stamp_of(meta))
+  if ARGV[4] == '0' then return { 'absent', '' } end
+  put(key, ARGV[2], ARGV[3], nil)
   return { 'begun', amount }
 end
 

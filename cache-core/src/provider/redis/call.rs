@@ -1,0 +1,111 @@
+//! What is sent to a server: a command, or a call of a script.
+
+use ::redis::{Arg, Cmd, Pipeline, ServerErrorKind, ToRedisArgs, Value, cmd};
+
+use super::script::Script;
+
+/// One command, or one call of a script.
+#[derive(Clone)]
+pub(super) struct Call {
+    command: Cmd,
+    script: Option<&'static Script>,
+    /// Which of its words is the key that decides where it is sent; 0 if it has none.
+    key: usize,
+    has_deadline: bool,
+    /// Whether the server is asked to do it although the key's slot is still another's.
+    is_asking: bool,
+}
+
+impl Call {
+    /// A command that is about no key.
+    pub(super) fn command(name: &str) -> Self {
+        Self {
+            command: cmd(name),
+            script: None,
+            key: 0,
+            has_deadline: false,
+            is_asking: false,
+        }
+    }
+
+    /// A command whose first argument is this key.
+    pub(super) fn on(name: &str, key: &str) -> Self {
+        Self {
+            key: 1,
+            ..Self::command(name).arg(key)
+        }
+    }
+
+    pub(super) fn script(script: &'static Script, keys: &[&str]) -> Self {
+        let mut command = cmd("EVALSHA");
+        command.arg(script.hash()).arg(keys.len()).arg(keys);
+        Self {
+            command,
+            script: Some(script),
+            key: 3,
+            ..Self::command("")
+        }
+    }
+
+    pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    /// Gives the script, for its last argument, the server's millisecond after which the call must
+    /// not be carried out any more: by then its sender has given up, and may have invalidated what
+    /// it writes.
+    pub(super) fn with_deadline(mut self) -> Self {
+        self.has_deadline = true;
+        self
+    }
+
+    /// Sends it as `ASKING` says: to the node that takes the key's slot over.
+    pub(super) fn asking(mut self, is_asking: bool) -> Self {
+        self.is_asking = is_asking;
+        self
+    }
+
+    pub(super) fn has_deadline(&self) -> bool {
+        self.has_deadline
+    }
+
+    /// The key that decides where it is sent.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        let word = self.command.args_iter().nth(self.key)?;
+        match word {
+            Arg::Simple(key) if self.key > 0 => Some(key),
+            _ => None,
+        }
+    }
+
+    pub(super) fn add_to(&self, pipeline: &mut Pipeline, deadline: u64) {
+        if self.is_asking {
+            pipeline.add_command(cmd("ASKING"));
+        }
+        let mut command = self.command.clone();
+        if self.has_deadline {
+            command.arg(deadline);
+        }
+        pipeline.add_command(command);
+    }
+
+    /// Which replies of a pipeline of these calls are theirs.
+    pub(super) fn answers(calls: &[Self], replies: Vec<Value>) -> Vec<Value> {
+        let mut replies = replies.into_iter();
+        let answer = |call: &Self| replies.nth(usize::from(call.is_asking));
+        calls.iter().filter_map(answer).collect()
+    }
+
+    pub(super) fn source(&self) -> Option<&'static str> {
+        self.script.map(Script::source)
+    }
+
+    /// Whether the server answers that it does not know the script.
+    pub(super) fn misses_script(&self, reply: &Value) -> bool {
+        let Value::ServerError(error) = reply else {
+            return false;
+        };
+        self.script.is_some() && error.kind() == Some(ServerErrorKind::NoScript)
+    }
+}

@@ -1,0 +1,188 @@
+//! Sending calls to the nodes that have their keys, wherever these have gone.
+
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use ::redis::{ServerErrorKind, Value};
+use tokio::task::{JoinError, JoinSet};
+
+use super::Cluster;
+use super::map::{Address, slot_of_call};
+use super::node::Node;
+use crate::error::{Error, ErrorKind, Result};
+use crate::provider::redis::call::Call;
+
+/// How long to wait before a call is sent for the third time, and with each time twice as long.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// A call on its way.
+#[derive(Clone)]
+struct Step {
+    /// Its place among the calls.
+    index: usize,
+    call: Call,
+    /// Where it is sent; none for the node that has the key.
+    to: Option<Arc<Node>>,
+}
+
+/// Calls that go to one node, in one round trip.
+type Group = (Arc<Node>, Vec<Step>);
+
+impl Cluster {
+    pub(in super::super) async fn calls(&self, calls: Vec<Call>) -> Result<Vec<Value>> {
+        self.route(calls, false).await
+    }
+
+    pub(in super::super) async fn writes(&self, calls: Vec<Call>) -> Result<Vec<Value>> {
+        self.route(calls, true).await
+    }
+
+    /// When a call that is sent now is given up, redirections included.
+    pub(super) fn until(&self) -> Instant {
+        Instant::now() + self.shared.bounds.command
+    }
+
+    /// Sends the calls, and again those that are told to go elsewhere, as long as there is time.
+    async fn route(&self, calls: Vec<Call>, are_writes: bool) -> Result<Vec<Value>> {
+        let until = self.until();
+        let mut replies = vec![Value::Nil; calls.len()];
+        let step = |(index, call)| Step {
+            index,
+            call,
+            to: None,
+        };
+        let mut steps: Vec<Step> = calls.into_iter().enumerate().map(step).collect();
+        let mut pause = Duration::ZERO;
+        while !steps.is_empty() {
+            let sent = self.send(self.grouped(steps)?, until, are_writes).await?;
+            steps = Vec::new();
+            for (step, reply) in sent {
+                match self.redirected(&step, &reply)? {
+                    Some(next) if Instant::now() + pause < until => steps.push(next),
+                    _ => replies[step.index] = reply,
+                }
+            }
+            if !steps.is_empty() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+            }
+        }
+        Ok(replies)
+    }
+
+    fn grouped(&self, steps: Vec<Step>) -> Result<Vec<Group>> {
+        let map = self.map();
+        let mut groups: Vec<Group> = Vec::new();
+        for step in steps {
+            let node = match &step.to {
+                Some(node) => Arc::clone(node),
+                None => map.owner(slot_of_call(&step.call))?,
+            };
+            let theirs = groups
+                .iter_mut()
+                .find(|(other, _)| other.address == node.address);
+            match theirs {
+                Some((_, steps)) => steps.push(step),
+                None => groups.push((node, vec![step])),
+            }
+        }
+        Ok(groups)
+    }
+
+    /// Sends to all nodes at once and waits for all, whatever becomes of one.
+    async fn send(
+        &self,
+        mut groups: Vec<Group>,
+        until: Instant,
+        are_writes: bool,
+    ) -> Result<Vec<(Step, Value)>> {
+        let probes = self.probes;
+        if groups.len() == 1 {
+            return deliver(groups.remove(0), until, are_writes, probes).await;
+        }
+        let mut under_way = JoinSet::new();
+        for group in groups {
+            under_way.spawn(deliver(group, until, are_writes, probes));
+        }
+        let (mut sent, mut failure) = (Vec::new(), None);
+        while let Some(outcome) = under_way.join_next().await {
+            match outcome.unwrap_or_else(broken_off) {
+                Ok(delivered) => sent.extend(delivered),
+                Err(error) => failure = Some(error),
+            }
+        }
+        failure.map_or(Ok(sent), Err)
+    }
+
+    /// Where a call is to be sent that was not answered but sent on; none if it was answered.
+    fn redirected(&self, step: &Step, reply: &Value) -> Result<Option<Step>> {
+        let Value::ServerError(error) = reply else {
+            return Ok(None);
+        };
+        let mut next = step.clone();
+        next.call = next.call.asking(false);
+        next.to = None;
+        match error.kind() {
+            Some(ServerErrorKind::Moved) => self.move_slot(error.details(), step)?,
+            Some(ServerErrorKind::Ask) => {
+                next.to = self.target(error.details(), step)?.map(|(_, node)| node);
+                next.call = next.call.asking(next.to.is_some());
+            }
+            Some(ServerErrorKind::TryAgain) => {}
+            _ => return Ok(None),
+        }
+        Ok(Some(next))
+    }
+
+    fn move_slot(&self, details: Option<&str>, step: &Step) -> Result<()> {
+        if let Some((slot, node)) = self.target(details, step)? {
+            let map = self.shared.map.write();
+            let mut map = map.unwrap_or_else(PoisonError::into_inner);
+            *map = Arc::new(map.moved(slot, node));
+            drop(map);
+            self.unsettle([slot]);
+        }
+        Ok(())
+    }
+
+    /// The slot and the node of a redirection. One that does not know the other's host means its
+    /// own.
+    fn target(&self, details: Option<&str>, step: &Step) -> Result<Option<(u16, Arc<Node>)>> {
+        let slot = slot_of_call(&step.call);
+        let Some((host, port)) = details.and_then(parse_target) else {
+            return Ok(None);
+        };
+        let host = match host.as_str() {
+            "" => self.map().owner(slot)?.address.0.clone(),
+            _ => host,
+        };
+        Ok(Some((slot, self.node_at(&(host, port))?)))
+    }
+}
+
+async fn deliver(
+    (node, steps): Group,
+    until: Instant,
+    are_writes: bool,
+    probes: bool,
+) -> Result<Vec<(Step, Value)>> {
+    let calls: Vec<_> = steps.iter().map(|step| step.call.clone()).collect();
+    let replies = match are_writes {
+        true => node.writes(&calls, until).await?,
+        false => node.calls(&calls, until, probes).await?,
+    };
+    Ok(steps.into_iter().zip(replies).collect())
+}
+
+fn broken_off<T>(error: JoinError) -> Result<T> {
+    let message = "the runtime broke a call off";
+    Err(Error::new(ErrorKind::Connection, message).with_source(error))
+}
+
+/// The address in `3999 127.0.0.1:6381`.
+fn parse_target(details: &str) -> Option<Address> {
+    let (_, address) = details.split_once(' ')?;
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.to_owned(), port.parse().ok()?))
+}

@@ -1,0 +1,83 @@
+//! Storing entries whatever stands there.
+
+use std::sync::Arc;
+
+use super::call::Call;
+use super::entries::{Entries, ttl_argument};
+use super::error::too_late;
+use super::link::read;
+use super::script::PUT;
+use super::stored;
+use crate::entry::{Entry, Meta};
+use crate::error::{Error, Result};
+use crate::log::{Record, Stamp};
+
+impl Entries {
+    pub(super) async fn set(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let stored = match self.backplane.links.are_many() {
+            true => self.set_apart(entries).await,
+            false => self.set_together(entries).await,
+        };
+        if stored.as_ref().is_err_and(Error::is_retryable) {
+            // Whether the new value stands there, the old one, or none: nobody shall see it.
+            self.backplane.pend(&records(entries, Record::Key));
+        }
+        stored
+    }
+
+    /// One script stores the entries and appends the records.
+    async fn set_together(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
+        let mut encoded = Vec::with_capacity(entries.len());
+        for (key, entry) in entries {
+            let bytes = stored::encode(key, entry)?;
+            encoded.push((*key, bytes, ttl_argument(entry.meta())));
+        }
+        self.backplane.set(&encoded).await
+    }
+
+    /// Where the log is on another server than an entry: first the entries, as of the head of the
+    /// log, then the records. In the other order a node could apply the record, and copy the old
+    /// value once more.
+    async fn set_apart(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
+        let stamp = self.head().await?;
+        let put = |(key, entry): &(&str, Arc<Entry>)| put_call(key, &stamped(entry, stamp));
+        let puts = entries.iter().map(put).collect::<Result<_>>()?;
+        let stored = self.backplane.links.writes(puts).await?;
+        let changes = records(entries, Record::Changed);
+        self.backplane.append(Vec::new(), &changes).await?;
+        for stored in stored {
+            if !read::<bool>(stored?)? {
+                return Err(too_late());
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the log stands now. What is stored as of now is not hidden by what another node has
+    /// invalidated before.
+    pub(super) async fn head(&self) -> Result<Stamp> {
+        self.backplane.catch_up().await?;
+        Ok(self.backplane.log.stamp())
+    }
+}
+
+/// The entry, with another stamp.
+pub(super) fn stamped(entry: &Entry, stamp: Stamp) -> Entry {
+    entry.with_meta(Meta {
+        stamp,
+        ..entry.meta().clone()
+    })
+}
+
+fn put_call(key: &str, entry: &Entry) -> Result<Call> {
+    let bytes = stored::encode(key, entry)?;
+    let call = PUT.on(&[key]).arg(bytes).arg(ttl_argument(entry.meta()));
+    Ok(call.with_deadline())
+}
+
+fn records(entries: &[(&str, Arc<Entry>)], kind: fn(Box<str>) -> Record) -> Vec<Record> {
+    entries.iter().map(|(key, _)| kind((*key).into())).collect()
+}
