@@ -50,6 +50,7 @@ struct Inner {
     namespace: Box<str>,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    had_no_effect: bool,
 }
 
 /// `Result` with the cache's [`Error`].
@@ -65,6 +66,7 @@ impl Error {
             namespace: Box::default(),
             message: message.into(),
             source: None,
+            had_no_effect: false,
         }))
     }
 
@@ -92,6 +94,28 @@ impl Error {
             self.0.namespace = namespace.into();
         }
         self
+    }
+
+    /// Says that the backend has not done what it was told, and will not.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub(crate) fn without_effect(mut self) -> Self {
+        self.0.had_no_effect = true;
+        self
+    }
+
+    /// Says that the backend may have done a part of what it was told.
+    #[cfg(feature = "redis")]
+    #[must_use]
+    pub(crate) fn with_some_effect(mut self) -> Self {
+        self.0.had_no_effect = false;
+        self
+    }
+
+    /// Whether the backend certainly has not done what it was told.
+    #[cfg(feature = "redis")]
+    pub(crate) fn had_no_effect(&self) -> bool {
+        self.0.had_no_effect
     }
 
     /// What went wrong.

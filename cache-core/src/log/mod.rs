@@ -246,6 +246,11 @@ impl Log {
         self.0.publication.fetch_add(1, Ordering::AcqRel);
     }
 
+    /// Whether anything waits for the backend.
+    pub fn has_pending(&self) -> bool {
+        self.read(|state| !state.pending.is_empty())
+    }
+
     /// What waits for the backend, oldest first, and the moment up to which it came.
     pub fn pending(&self) -> (Vec<Record>, Moment) {
         self.read(|state| (state.pending.queue(), state.moment()))

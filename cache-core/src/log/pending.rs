@@ -51,6 +51,10 @@ impl Pending {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// The records that wait, oldest first.
     pub(super) fn queue(&self) -> Vec<Record> {
         self.queue

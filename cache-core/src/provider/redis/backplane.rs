@@ -19,7 +19,7 @@ use crate::log::{Caps, Kind, Log, Record, Stamp};
 use crate::random;
 
 /// The most missing records that are handed over one by one; with more, the state is read anew.
-const MAX_MISSING: u64 = 1_000;
+const MAX_MISSING: u64 = 5_000;
 /// About how many records the stream holds for delivery.
 const STREAM_LENGTH: u64 = 10_000;
 /// The most records or entries that one script works on, so that it does not hold the server up.
@@ -37,6 +37,7 @@ pub(super) struct Backplane {
     pub(super) touch_bound: Duration,
     /// Held while the state is read, so that this is done once for all who found it necessary.
     pub(super) resyncing: Mutex<()>,
+    delivering: Mutex<()>,
 }
 
 /// What is stored at a key: the bytes, and the time to live in milliseconds, 0 for none.
@@ -62,6 +63,7 @@ impl Backplane {
             caps,
             touch_bound,
             resyncing: Mutex::new(()),
+            delivering: Mutex::new(()),
         }
     }
 
@@ -86,8 +88,13 @@ impl Backplane {
     }
 
     /// Sends what has waited for the server, in order: before anything of the server's is shown
-    /// again.
-    async fn deliver_pending(&self) -> Result<()> {
+    /// again, and before anything newer is written, which it would delete.
+    pub(super) async fn deliver_pending(&self) -> Result<()> {
+        if !self.log.has_pending() {
+            return Ok(());
+        }
+        // What one has delivered, another must not deliver again after a newer write.
+        let _turn = self.delivering.lock().await;
         let (records, came) = self.log.pending();
         for batch in records.chunks(BATCH) {
             let takes = batch.iter().filter_map(key_of).map(|key| TAKE.on(&[key]));
@@ -106,8 +113,12 @@ impl Backplane {
         let batches = records.chunks(BATCH);
         let appends = batches.map(|records| self.append_call(cursor, Duration::ZERO, records));
         let mut answers = self.links.in_order(before, appends.collect()).await?;
+        let mut last = None;
         for appended in answers.split_off(first) {
-            let reply = self.parse(appended?, cursor, sent)?;
+            last = Some(self.parse(appended?, cursor, sent)?);
+        }
+        if let Some(reply) = last {
+            // It brings what those before it have appended.
             self.absorb(reply).await?;
         }
         Ok(answers)
@@ -118,12 +129,14 @@ impl Backplane {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
         let batches = entries.chunks(BATCH);
         let calls = batches.map(|entries| self.set_call(cursor, entries));
-        let mut in_time = true;
+        let (mut in_time, mut last) = (true, None);
         for answer in self.links.writes(calls.collect()).await? {
             let (stored, appended): (bool, Value) = read(answer?)?;
-            let reply = self.parse(appended, cursor, sent)?;
-            self.absorb(reply).await?;
+            last = Some(self.parse(appended, cursor, sent)?);
             in_time &= stored;
+        }
+        if let Some(reply) = last {
+            self.absorb(reply).await?;
         }
         if in_time { Ok(()) } else { Err(too_late()) }
     }

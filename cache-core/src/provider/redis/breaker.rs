@@ -59,7 +59,7 @@ impl Breaker {
             return Ok(());
         }
         let message = "the server has stopped answering; it is tried by one call at a time";
-        Err(Error::new(ErrorKind::Connection, message))
+        Err(Error::new(ErrorKind::Connection, message).without_effect())
     }
 
     /// Takes in how a call went. A refusal is an answer.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::backplane::Backplane;
 use super::call::Call;
 use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argument};
 use super::error::too_late;
@@ -11,6 +12,9 @@ use super::stored::{self, incarnation_bytes};
 use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Record;
+
+/// What a script answers: what it did, and a number or a header.
+type Answer = (String, Option<Vec<u8>>);
 
 /// What the caller found out about an entry that the script cannot judge by itself, because tags
 /// decide. The id stands for the terms: who changes them, changes it.
@@ -22,6 +26,7 @@ struct Verdict {
 
 impl Entries {
     pub(super) async fn increment(&self, key: &str, amount: i64, fresh: &Entry) -> Result<i64> {
+        self.backplane.deliver_pending().await?;
         let mut bytes = stored::encode(key, fresh)?;
         let mut may_begin = false;
         let mut verdict = Verdict::default();
@@ -32,16 +37,9 @@ impl Entries {
                 .arg(bytes.as_slice())
                 .arg(ttl_argument(fresh.meta()))
                 .arg(u8::from(may_begin));
-            let call = self.judged(call, key, verdict);
-            let (what, answer): (String, Option<Vec<u8>>) =
-                self.backplane.links.write(call).await?;
+            let (what, answer) = self.change(self.judged(call, key, verdict), key).await?;
             match what.as_str() {
-                "done" => return number(&answer.unwrap_or_default()),
-                "begun" => {
-                    // Nodes may hold copies of what was no counter; counters are never copied.
-                    self.tell(changed(key)).await;
-                    return number(&answer.unwrap_or_default());
-                }
+                "done" | "begun" => return number(&answer.unwrap_or_default()),
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
                 "absent" => {
                     let head = self.head().await?;
@@ -58,17 +56,13 @@ impl Entries {
     }
 
     pub(super) async fn expire(&self, key: &str, ttl: Option<Duration>) -> Result<bool> {
+        self.backplane.deliver_pending().await?;
         let mut verdict = Verdict::default();
         for _ in 0..ATTEMPTS {
             let call = EXPIRE.on(&[key]).arg(ttl.map_or(0, millis));
-            let call = self.judged(call, key, verdict);
-            let (what, answer): (String, Option<Vec<u8>>) =
-                self.backplane.links.write(call).await?;
+            let (what, answer) = self.change(self.judged(call, key, verdict), key).await?;
             match what.as_str() {
-                "done" => {
-                    self.tell(changed(key)).await;
-                    return Ok(true);
-                }
+                "changed" => return Ok(true),
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
                 "late" => return Err(too_late()),
                 _ => return Ok(false),
@@ -77,12 +71,22 @@ impl Entries {
         Err(contended())
     }
 
-    /// Tells other nodes that their copies are old; later, if the server does not answer now.
-    async fn tell(&self, record: Record) {
-        let records = [record];
-        if self.backplane.append(Vec::new(), &records).await.is_err() {
-            self.backplane.pend(&records);
+    /// Sends a write, and tells all nodes if it has made copies old: also if the server's answer
+    /// is lost, or the caller is gone before it comes.
+    async fn change(&self, call: Call, key: &str) -> Result<Answer> {
+        let mut untold = Untold {
+            backplane: &self.backplane,
+            record: Some(Record::Changed(key.into())),
+        };
+        let answered = self.backplane.links.write::<Answer>(call).await;
+        // Nodes may hold copies of what was no counter; counters are never copied.
+        match &answered {
+            Ok((what, _)) if matches!(what.as_str(), "begun" | "changed") => untold.tell().await,
+            Ok(_) => untold.dismiss(),
+            Err(error) if error.had_no_effect() => untold.dismiss(),
+            Err(_) => {}
         }
+        answered
     }
 
     /// Adds what the script judges by, see `visible` in `entry.lua`, and the deadline.
@@ -105,8 +109,31 @@ impl Entries {
     }
 }
 
-fn changed(key: &str) -> Record {
-    Record::Changed(key.into())
+/// A change that other nodes have not been told of. Dropped, it waits to be told.
+struct Untold<'a> {
+    backplane: &'a Backplane,
+    record: Option<Record>,
+}
+
+impl Untold<'_> {
+    async fn tell(&mut self) {
+        let told = self.backplane.append(Vec::new(), self.record.as_slice());
+        if told.await.is_ok() {
+            self.dismiss();
+        }
+    }
+
+    fn dismiss(&mut self) {
+        self.record = None;
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        if self.record.is_some() {
+            self.backplane.pend(self.record.as_slice());
+        }
+    }
 }
 
 fn number(digits: &[u8]) -> Result<i64> {

@@ -122,14 +122,17 @@ impl Entries {
                 existed,
                 state: Invalidated::Applied,
             }),
-            Err(error) if error.is_retryable() => {
+            Err(error) => {
+                // Also what is refused for good now, such as by an ACL, holds here and is tried on.
                 self.backplane.pend(records);
+                if !error.is_retryable() {
+                    return Err(error);
+                }
                 Ok(Invalidation {
                     existed: Vec::new(),
                     state: Invalidated::Pending,
                 })
             }
-            Err(error) => Err(error),
         }
     }
 

@@ -10,7 +10,19 @@ pub(super) const UNUSABLE: &str = "the server's answer cannot be used";
 /// Errors by their kind. The source is the crate's error, which carries no password.
 pub(super) fn from_redis(error: RedisError) -> Error {
     let (kind, message) = describe(&error);
-    Error::new(kind, message).with_source(error)
+    let had_no_effect = error.is_connection_refusal() || is_refusal(&error);
+    let described = Error::new(kind, message).with_source(error);
+    match had_no_effect {
+        true => described.without_effect(),
+        false => described,
+    }
+}
+
+/// Whether the server has refused a command or a script before it did anything.
+fn is_refusal(error: &RedisError) -> bool {
+    let by_server = matches!(error.kind(), Reported::Server(_) | Reported::Extension);
+    // A script that fails halfway is an `ERR`, or what its last command says.
+    by_server && !matches!(error.code(), None | Some("ERR" | "WRONGTYPE"))
 }
 
 /// A reply of another shape than the command has. The parser's error quotes the reply, which can
@@ -31,6 +43,7 @@ pub(super) fn too_late() -> Error {
         ErrorKind::Timeout,
         "the server came to the write after its deadline and refused it",
     )
+    .without_effect()
 }
 
 /// A setting is wrong.

@@ -17,11 +17,14 @@ impl Entries {
         if entries.is_empty() {
             return Ok(());
         }
-        let stored = match self.backplane.links.are_many() {
+        self.backplane.deliver_pending().await?;
+        let are_apart = self.backplane.links.are_many();
+        let stored = match are_apart {
             true => self.set_apart(entries).await,
             false => self.set_together(entries).await,
         };
-        if stored.as_ref().is_err_and(Error::is_retryable) {
+        let is_unknown = |error: &Error| !error.had_no_effect();
+        if stored.as_ref().is_err_and(is_unknown) {
             // Whether the new value stands there, the old one, or none: nobody shall see it.
             self.backplane.pend(&records(entries, Record::Key));
         }
@@ -32,7 +35,7 @@ impl Entries {
     async fn set_together(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
         let mut encoded = Vec::with_capacity(entries.len());
         for (key, entry) in entries {
-            let bytes = stored::encode(key, entry)?;
+            let bytes = stored::encode(key, entry).map_err(Error::without_effect)?;
             encoded.push((*key, bytes, ttl_argument(entry.meta())));
         }
         self.backplane.set(&encoded).await
@@ -42,12 +45,14 @@ impl Entries {
     /// log, then the records. In the other order a node could apply the record, and copy the old
     /// value once more.
     async fn set_apart(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
-        let stamp = self.head().await?;
+        let stamp = self.head().await.map_err(Error::without_effect)?;
         let put = |(key, entry): &(&str, Arc<Entry>)| put_call(key, &stamped(entry, stamp));
-        let puts = entries.iter().map(put).collect::<Result<_>>()?;
+        let puts = entries.iter().map(put).collect::<Result<_>>();
+        let puts = puts.map_err(Error::without_effect)?;
         let stored = self.backplane.links.writes(puts).await?;
         let changes = records(entries, Record::Changed);
-        self.backplane.append(Vec::new(), &changes).await?;
+        let told = self.backplane.append(Vec::new(), &changes).await;
+        told.map_err(Error::with_some_effect)?;
         for stored in stored {
             if !read::<bool>(stored?)? {
                 return Err(too_late());

@@ -112,7 +112,8 @@ impl Cluster {
                 Err(error) => failure = Some(error),
             }
         }
-        failure.map_or(Ok(sent), Err)
+        // Whatever one node has done, the others may have acted.
+        failure.map_or(Ok(sent), |error| Err(error.with_some_effect()))
     }
 
     /// Where a call is to be sent that was not answered but sent on; none if it was answered.

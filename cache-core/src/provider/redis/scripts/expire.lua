@@ -16,4 +16,4 @@ else
   redis.call('SETRANGE', key, 48, u64(now + tonumber(ttl)))
   redis.call('PEXPIRE', key, ttl)
 end
-return { 'done', '' }
+return { 'changed', '' }
