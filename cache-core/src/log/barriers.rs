@@ -1,6 +1,7 @@
 //! What records leave behind: from which position on an entry is visible.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 
 use super::Undo;
 use super::record::{Kind, Record};
@@ -73,6 +74,21 @@ impl Barriers {
     pub fn raise_floor(&mut self, kind: Kind, sequence: u64) {
         let floor = &mut self.kinds[kind.index()].floor;
         *floor = (*floor).max(sequence);
+    }
+
+    /// What is older than this counts as hidden, or has been forgotten.
+    pub(super) fn floor(&self, kind: Kind) -> u64 {
+        self.kinds[kind.index()].floor
+    }
+
+    /// The records whose barriers stand after `sequence`, kind by kind, oldest first.
+    pub(super) fn after(&self, sequence: u64) -> impl Iterator<Item = Record> {
+        let kinds = Kind::EVERY.into_iter().zip(&self.kinds);
+        kinds.flat_map(move |(kind, positions)| {
+            let later = (Bound::Excluded(sequence), Bound::Unbounded);
+            let arguments = positions.by_position.range(later);
+            arguments.map(move |(_, argument)| Record::new(kind, argument.clone()))
+        })
     }
 
     /// The barrier that a record left, or zero.

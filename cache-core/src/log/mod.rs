@@ -1,6 +1,8 @@
 //! The invalidation log as this node knows it: what has been applied, and what that hides.
 
 mod barriers;
+mod lineage;
+mod loss;
 mod pending;
 mod record;
 mod stamp;
@@ -14,11 +16,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 pub use barriers::{Barriers, Caps};
+pub use lineage::Lineage;
 pub use pending::MAX_PENDING;
 pub use record::{Kind, Positioned, Record};
 pub use stamp::{Incarnation, Stamp};
 pub use undo::Undo;
 
+use loss::Held;
 use pending::Pending;
 
 use crate::clock::Timestamp;
@@ -62,6 +66,7 @@ struct Inner {
 
 struct State {
     stamp: Stamp,
+    lineage: Lineage,
     barriers: Barriers,
     pending: Pending,
 }
@@ -71,6 +76,23 @@ impl State {
         Moment {
             stamp: self.stamp,
             turn: self.pending.turn(),
+        }
+    }
+
+    /// Whether a position says anything in this incarnation.
+    fn counts(&self, stamp: Stamp) -> bool {
+        stamp.incarnation() == self.stamp.incarnation() || self.lineage.shows(stamp)
+    }
+
+    /// Lets what this node had applied, and the state of a new incarnation lacks, wait for the
+    /// backend.
+    fn keep_lost(&mut self, lineage: &Lineage, barriers: &Barriers, root: &str) {
+        let held = Held {
+            incarnation: self.stamp.incarnation(),
+            barriers: &self.barriers,
+        };
+        for record in held.lost(lineage, barriers, root) {
+            self.pending.push(&record, root);
         }
     }
 }
@@ -114,6 +136,7 @@ impl Log {
             touch_bound: AtomicU64::new(0),
             state: RwLock::new(State {
                 stamp: Stamp::new(Incarnation::random(0), 0),
+                lineage: Lineage::default(),
                 barriers: Barriers::new(caps),
                 pending: Pending::new(),
             }),
@@ -165,7 +188,7 @@ impl Log {
     /// Whether an entry at `key` may be shown, judged by the log alone: not by time.
     pub fn is_visible(&self, key: &str, meta: &Meta) -> bool {
         self.read(|state| {
-            state.stamp.incarnation() == meta.stamp.incarnation()
+            state.counts(meta.stamp)
                 && meta.stamp.sequence() >= state.barriers.visible_from(key, &meta.tags)
                 && state.pending.visible_from(key, &meta.tags) == 0
         })
@@ -175,7 +198,7 @@ impl Log {
     /// been appended since.
     pub fn was_visible(&self, key: &str, meta: &Meta, undo: &Undo) -> bool {
         self.read(|state| {
-            state.stamp.incarnation() == meta.stamp.incarnation()
+            state.counts(meta.stamp)
                 && meta.stamp.sequence()
                     >= state.barriers.visible_from_before(key, &meta.tags, undo)
         })
@@ -227,7 +250,7 @@ impl Log {
     /// Whether a record that the load began before matches what it loaded.
     pub fn hides_load(&self, key: &str, tags: &[Box<str>], began: Moment) -> bool {
         self.read(|state| {
-            state.stamp.incarnation() != began.stamp.incarnation()
+            !state.counts(began.stamp)
                 || began.stamp.sequence() < state.barriers.visible_from(key, tags)
                 || began.turn < state.pending.visible_from(key, tags)
         })
@@ -301,19 +324,30 @@ impl Log {
         Ok(())
     }
 
-    /// Takes over the compact state of a shared log, after a gap, a restart, or at the start.
+    /// Takes over the compact state of a shared log, after a gap, a restart, or at the start, and
+    /// shows nothing of other incarnations.
     pub fn reset(&self, stamp: Stamp, barriers: Barriers) {
+        self.inherit(stamp, barriers, Lineage::default(), "");
+    }
+
+    /// Like [`reset`](Self::reset), where the incarnation descends from others. What this node had
+    /// applied of them and the state has lost waits for the backend from here on: see
+    /// [`pending`](Self::pending), and there for `root`.
+    pub fn inherit(&self, stamp: Stamp, barriers: Barriers, lineage: Lineage, root: &str) {
         let _applying = self.applying();
         let current = self.stamp();
         if current.incarnation() == stamp.incarnation() && current.sequence() >= stamp.sequence() {
             return;
         }
         self.write(|state| {
-            state.barriers = barriers;
             if state.stamp.incarnation() != stamp.incarnation() {
+                // One step with taking over: at no time does nothing hide what was lost.
+                state.keep_lost(&lineage, &barriers, root);
                 // At once: the new barriers say nothing about entries of the old incarnation.
                 state.stamp = stamp;
             }
+            state.barriers = barriers;
+            state.lineage = lineage;
         });
         self.for_each_watcher(|watcher| watcher.fence_all());
         self.publish(stamp);

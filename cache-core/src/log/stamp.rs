@@ -3,7 +3,7 @@
 use crate::random;
 
 /// One life of a log. Positions of different lives do not compare: what carries another
-/// incarnation counts as hidden.
+/// incarnation counts as hidden, unless the log [descends](super::Lineage) from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Incarnation {
     number: u64,
@@ -53,7 +53,8 @@ impl Stamp {
         self.incarnation
     }
 
-    /// The number of records up to here, since the incarnation began.
+    /// The number of records up to here, since the incarnation began, or the first of those that
+    /// it descends from.
     pub const fn sequence(self) -> u64 {
         self.sequence
     }

@@ -138,3 +138,56 @@ fn while_an_invalidation_waits_no_entry_is_new_enough() {
     log.delivered(log.pending().1);
     assert_eq!(log.visible_from(KEY).sequence(), 0);
 }
+
+#[test]
+fn what_an_incarnation_descends_from_is_shown_as_far_as_it_survived() {
+    let [old, new, other] = [1, 2, 1].map(Incarnation::random);
+    let lineage = Lineage::new(vec![Stamp::new(old, 10)]);
+    for (lineage, shows) in [(lineage.clone(), true), (lineage.concealed(), false)] {
+        let log = Log::remote(Caps::DEFAULT);
+        let mut barriers = Barriers::new(Caps::DEFAULT);
+        barriers.insert(&Record::All("p:m".into()), 8);
+        log.inherit(Stamp::new(new, 12), barriers, lineage, "p:");
+        let visible = |incarnation, sequence| {
+            let entry = meta(Stamp::new(incarnation, sequence));
+            log.is_visible(KEY, &entry)
+        };
+        assert_eq!(visible(old, 10), shows);
+        assert!(!visible(old, 11), "what it was computed on is lost");
+        assert!(!visible(other, 3));
+        assert!(visible(new, 12));
+        let hidden = meta(Stamp::new(old, 7));
+        assert!(!log.is_visible("p:m:k", &hidden));
+    }
+}
+
+#[test]
+fn at_no_time_does_nothing_hide_what_was_lost() {
+    let log = Log::remote(Caps::DEFAULT);
+    let old = Incarnation::random(1);
+    log.reset(Stamp::new(old, 10), Barriers::new(Caps::DEFAULT));
+    let onlooker = Arc::new(Onlooker {
+        log: log.clone(),
+        entry: meta(log.stamp()),
+        shown: Mutex::default(),
+    });
+    let began = log.moment();
+    let lost = [Positioned {
+        sequence: 11,
+        record: Record::Tag("t".into()),
+    }];
+    log.apply(old, &lost).unwrap();
+    let watcher: Arc<dyn Watcher> = onlooker.clone();
+    log.watch(Arc::downgrade(&watcher));
+    let next = Stamp::new(Incarnation::random(2), 10);
+    let lineage = Lineage::new(vec![Stamp::new(old, 10)]);
+    log.inherit(next, Barriers::new(Caps::DEFAULT), lineage, "p:");
+    assert_eq!(*onlooker.shown.lock().unwrap(), [false]);
+    assert!(log.hides_load(KEY, &["t".into()], began));
+    let (waiting, came) = log.pending();
+    assert_eq!(waiting, [Record::Tag("t".into())]);
+
+    log.delivered(came);
+    assert!(log.is_visible(KEY, &onlooker.entry), "only that hid it");
+    assert!(!log.hides_load(KEY, &["t".into()], began));
+}
