@@ -55,7 +55,7 @@ pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use provider::Provider;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 #[cfg(feature = "redis")]
-pub use provider::redis::{RedisProvider, RedisProviderBuilder};
+pub use provider::redis::{OnFailover, RedisProvider, RedisProviderBuilder};
 pub use terms::{EntryOptions, Ttl};
 pub use value::{AnyValue, Local, Value, Weighed};
 #[doc(hidden)]

@@ -11,6 +11,7 @@ use super::error::too_late;
 use super::keys::LogKeys;
 use super::link::read;
 use super::links::{Links, Replies};
+use super::on_failover::OnFailover;
 use super::reply::{Reply, nonce_text, text_of};
 use super::script::{APPEND, SET, Script, TAKE};
 use crate::clock::Clock;
@@ -35,6 +36,7 @@ pub(super) struct Backplane {
     pub(super) clock: Clock,
     pub(super) caps: Caps,
     pub(super) touch_bound: Duration,
+    pub(super) on_failover: OnFailover,
     /// Held while the state is read, so that this is done once for all who found it necessary.
     pub(super) resyncing: Mutex<()>,
     delivering: Mutex<()>,
@@ -51,6 +53,7 @@ impl Backplane {
         clock: Clock,
         caps: Caps,
         touch_bound: Duration,
+        on_failover: OnFailover,
     ) -> Self {
         let log = Log::remote(caps);
         log.keep_touch_for(touch_bound);
@@ -62,6 +65,7 @@ impl Backplane {
             clock,
             caps,
             touch_bound,
+            on_failover,
             resyncing: Mutex::new(()),
             delivering: Mutex::new(()),
         }
@@ -182,7 +186,7 @@ impl Backplane {
             .arg(cursor.incarnation().number())
             .arg(nonce_text(cursor.incarnation().nonce()))
             .arg(cursor.sequence())
-            .arg(nonce_text(random::u64()))
+            .arg(self.on_failover.begins(random::u64()))
             .arg(MAX_MISSING)
             .arg(STREAM_LENGTH)
             .arg(caps.join(" "))

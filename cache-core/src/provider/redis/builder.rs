@@ -10,6 +10,7 @@ use super::backplane::Backplane;
 use super::entries::Entries;
 use super::error::{configuration, from_redis, timed_out};
 use super::keys::LogKeys;
+use super::on_failover::OnFailover;
 use super::sentinels::Sentinels;
 use super::server::{Bounds, Server};
 use super::sweep::Sweeper;
@@ -42,6 +43,7 @@ pub struct RedisProviderBuilder {
     lease_ttl: Duration,
     sweep: Option<Duration>,
     caps: Caps,
+    on_failover: OnFailover,
     clock: Clock,
     lazy: bool,
 }
@@ -66,6 +68,7 @@ impl RedisProviderBuilder {
             lease_ttl: Duration::from_secs(10),
             sweep: Some(Duration::from_secs(300)),
             caps: Caps::DEFAULT,
+            on_failover: OnFailover::Hide,
             clock: Clock::system(),
             lazy: false,
         }
@@ -217,6 +220,13 @@ impl RedisProviderBuilder {
         self
     }
 
+    /// What becomes of entries when the server restarts with data, or a replica takes its place;
+    /// default [`OnFailover::Hide`].
+    pub fn on_failover(mut self, on_failover: OnFailover) -> Self {
+        self.on_failover = on_failover;
+        self
+    }
+
     /// The clock that entries and the touch bound are judged by; must be the cache's own. Default:
     /// the machine's.
     pub fn clock(mut self, clock: Clock) -> Self {
@@ -256,6 +266,7 @@ impl RedisProviderBuilder {
             self.clock.clone(),
             self.caps,
             self.bounds.touch,
+            self.on_failover,
         ));
         if !self.lazy {
             self.first_beat(&server, &backplane).await?;

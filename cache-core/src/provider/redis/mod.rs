@@ -31,6 +31,7 @@ mod link;
 )]
 mod links;
 mod listing;
+mod on_failover;
 mod primary;
 mod reply;
 mod resync;
@@ -54,6 +55,7 @@ use std::time::Duration;
 
 pub use builder::RedisProviderBuilder;
 use entries::Entries;
+pub use on_failover::OnFailover;
 use tasks::Tasks;
 
 use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot};
@@ -87,13 +89,15 @@ const NAME: &str = "redis";
 /// clock.
 ///
 /// When the server restarts, loses the log's keys, or a replica takes its place, everything that
-/// was stored before counts as hidden: more is computed, never less hidden.
+/// was stored before counts as hidden: more is computed, never less hidden. Where that is too much
+/// to compute at one moment, [`OnFailover::Reappend`] keeps it, for the promises that it names.
 ///
 /// # Where it is weaker
 ///
 /// | situation | what holds |
 /// |---|---|
 /// | the server restarts, or a replica takes its place | all of the above, once a process has learned of it, at the latest when the touch bound is over; what a `set` stored is hidden, even if it was acknowledged |
+/// | the same, with [`OnFailover::Reappend`] | what a process knows to be invalidated stays hidden there at all times, and everywhere once that process has been in contact, within the touch bound; what is lost if every process that had heard of it has ended: an invalidation, so that what it hid is shown again, and a `set`, so that an older value is back. After a restart from an old snapshot with no process left, that is all since the snapshot |
 /// | an old primary is cut off, and processes with it | they go on with it as long as more than half of the sentinels tell them to: for the touch bound, and the seconds that sentinels take to tell each other. Where the server's `min-replicas-to-write` is 1 or more: for `min-replicas-max-lag` and the touch bound. With neither, for as long as it is cut off |
 /// | a node of a cluster is lost, and its replica has missed what it did last | a `set` may be gone, or back to a value that was not invalidated. What was deleted there stays hidden, and is deleted again on the replica, as long as the log remembers it: for the last 65,536 invalidated keys |
 /// | a node of a cluster is cut off, and processes with it | they read and write there until it stops by itself, after `cluster-node-timeout`; what others invalidate is hidden from them all the same |

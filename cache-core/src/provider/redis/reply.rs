@@ -5,7 +5,7 @@ use ::redis::{Value, from_redis_value};
 use super::error::unexpected;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Incarnation, Kind, Positioned, Record, Stamp};
+use crate::log::{Incarnation, Kind, Lineage, Positioned, Record, Stamp};
 
 /// Where the log stands, and what the caller had missed of it.
 #[derive(Debug)]
@@ -57,6 +57,20 @@ pub(super) fn record_from(text: &[u8], root: &str) -> Record {
     known().unwrap_or_else(|| Record::All(root.into()))
 }
 
+/// What an incarnation descends from, as `log.lua` has it. What cannot be read shows nothing.
+pub(super) fn lineage_from(text: &[u8]) -> Lineage {
+    let ancestor = |text: &str| {
+        let mut fields = text.split(' ');
+        let number = fields.next()?.parse().ok()?;
+        let incarnation = incarnation_from(number, fields.next()?).ok()?;
+        Some(Stamp::new(incarnation, fields.next()?.parse().ok()?))
+    };
+    let text = std::str::from_utf8(text).ok();
+    let ancestors = text.and_then(|text| text.strip_prefix('n'));
+    let ancestors = ancestors.and_then(|text| text.split(',').map(ancestor).collect());
+    ancestors.map(Lineage::new).unwrap_or_default()
+}
+
 pub(super) fn nonce_text(nonce: u64) -> String {
     format!("{nonce:016x}")
 }
@@ -98,6 +112,24 @@ mod tests {
     fn a_record_that_nobody_can_read_hides_everything() {
         for text in [&b""[..], b"zfuture", b"k\xff", b"\xff"] {
             assert_eq!(record_from(text, "cache:"), Record::All("cache:".into()));
+        }
+    }
+
+    #[test]
+    fn a_lineage_that_nobody_can_read_shows_nothing() {
+        let shown = |text: &str| format!("{:?}", lineage_from(text.as_bytes()));
+        let nothing = format!("{:?}", Lineage::default());
+        assert_ne!(shown("n3 00000000000000ff 12,2 0a 7"), nothing);
+        for text in [
+            "",
+            "n",
+            "x3 ff 12",
+            "n3 ff",
+            "n3 zz 12",
+            "n3 ff 12,",
+            "n-3 ff 1",
+        ] {
+            assert_eq!(shown(text), nothing, "{text}");
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Catching up with the log: record by record where that suffices, else from its whole state.
+//!
+//! Where the server's state has gone back, this is where it is noticed: a new incarnation has
+//! begun, which hides all that was stored or descends from the last one. In the second case the
+//! log keeps to what it had applied and the state lacks, and the next heartbeat delivers it.
 
 use super::backplane::Backplane;
 use super::call::Call;
-use super::reply::{Reply, record_from};
+use super::on_failover::OnFailover;
+use super::reply::{Reply, lineage_from, record_from};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::{Barriers, Incarnation, Kind, Positioned, Stamp};
+use crate::log::{Barriers, Incarnation, Kind, Lineage, Positioned, Stamp};
 
 /// Barriers per page when the state is read.
-const PAGE: usize = 1_000;
+const PAGE: usize = 10_000;
 /// How often reading the state starts over because the log moved on too far meanwhile.
 const ATTEMPTS: usize = 8;
 /// See `log.lua`: each kind has this many scores.
@@ -43,7 +48,13 @@ impl Backplane {
         if self.has_applied(reply.head) {
             return Ok(());
         }
-        self.resync().await
+        self.resync().await?;
+        if self.has_applied(reply.head) {
+            return Ok(());
+        }
+        // What that server has taken, its successor does not know of.
+        let message = "the server's state was lost as it answered; it is tried again";
+        Err(Error::new(ErrorKind::Unready, message))
     }
 
     fn has_applied(&self, head: Stamp) -> bool {
@@ -56,6 +67,7 @@ impl Backplane {
         for _ in 0..ATTEMPTS {
             let start = self.head(self.log.stamp()).await?.head;
             let mut barriers = self.read_barriers().await?;
+            let lineage = self.read_lineage().await?;
             let now = self.head(start).await?;
             let Some(records) = now.records else {
                 continue;
@@ -63,13 +75,26 @@ impl Backplane {
             for kind in Kind::EVERY {
                 barriers.raise_floor(kind, now.floors[kind.index()]);
             }
-            self.log.reset(start, barriers);
+            self.log.inherit(start, barriers, lineage, &self.keys.root);
             if self.log.apply(start.incarnation(), &records).is_ok() {
                 return Ok(());
             }
         }
         let message = "the log moves on faster than it can be read; it is tried again";
         Err(Error::new(ErrorKind::Unready, message))
+    }
+
+    /// What the incarnation descends from. It does not change within one.
+    async fn read_lineage(&self) -> Result<Lineage> {
+        let call = Call::on("ZRANGEBYSCORE", &self.keys.inv)
+            .arg(&["-2", "-2"]);
+        let members: Vec<Vec<u8>> = self.links.call(call).await?;
+        let lineage = members.first().map(|text| lineage_from(text));
+        let lineage = lineage.unwrap_or_default();
+        Ok(match self.on_failover {
+            OnFailover::Reappend => lineage,
+            OnFailover::Hide => lineage.concealed(),
+        })
     }
 
     /// Pages by score, not by rank: a barrier that is renewed moves, and ranks move with it. What

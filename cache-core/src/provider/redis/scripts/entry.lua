@@ -56,11 +56,12 @@ local function put(key, value, ttl, stamp)
 end
 
 -- Whether what stands at a key is an entry that may be shown: true or false, or nil if only the
--- caller can tell, by the tags. It then calls again with its verdict on that id.
+-- caller can tell, by the tags, or by what the incarnation descends from. It then calls again with
+-- its verdict on that id.
 local function visible(there, from, incarnation, judged, verdict)
   if not there or there.kind == LEASE then return false end
   if there.id == judged then return verdict == '1' end
-  if there.incarnation ~= incarnation or there.sequence < tonumber(from) then return false end
-  if there.tags == 0 then return true end
+  if there.sequence < tonumber(from) then return false end
+  if there.incarnation == incarnation and there.tags == 0 then return true end
   return nil
 end

@@ -1,19 +1,22 @@
 -- Owns the log of a deployment: one sorted set that is the truth, one stream that delivers.
 --
--- Members of the sorted set are one `m…` of score -1 (the state), and barriers `<kind><argument>`
--- of score `kind * WIDTH + sequence`: each kind is one range of scores, in the order of sequence.
+-- Members of the sorted set are one `m…` of score -1 (the state), at most one `n…` of score -2 (its
+-- ancestors), and barriers `<kind><argument>` of score `kind * WIDTH + sequence`: each kind is one
+-- range of scores, in the order of sequence.
 local WIDTH = 281474976710656 -- 2^48, so that five kinds stay exact in a double
+local MAX_ANCESTORS = 16
 local KINDS = { k = 0, c = 1, t = 2, p = 3, a = 4 }
 
 local function whole(number)
   return string.format('%.0f', number)
 end
 
--- ARGV of every script on the log: the caller's position, a nonce for a new incarnation, bounds.
+-- ARGV of every script on the log: the caller's position, how to begin a new incarnation, bounds.
 local function log_request()
+  local fresh_nonce, on_failover = string.match(ARGV[4], '^(%x+) (%a+)$')
   return {
     number = tonumber(ARGV[1]), nonce = ARGV[2], sequence = tonumber(ARGV[3]),
-    fresh_nonce = ARGV[4], limit = tonumber(ARGV[5]), keep = ARGV[6], caps = ARGV[7],
+    fresh_nonce = fresh_nonce, on_failover = on_failover, limit = tonumber(ARGV[5]), keep = ARGV[6], caps = ARGV[7],
   }
 end
 
@@ -47,17 +50,41 @@ local function write_meta(inv, meta)
   redis.call('ZADD', inv, -1, table.concat(text, ' '))
 end
 
--- The state. Where it is lost, or was written before the server's last start, positions mean
--- nothing any more: a new incarnation begins. run_id alone would not do: it survives FLUSHALL.
+-- Whether the caller stands where this log has yet to get to: the state has gone back.
+local function is_behind(meta, request)
+  local mine = request.number == meta.number and request.nonce == meta.nonce
+  return mine and request.sequence > meta.sequence
+end
+
+-- Has a new incarnation show what was stored in the one that ends here, and in those before.
+local function descend(inv, meta)
+  local ancestors = { incarnation_of(meta) .. ' ' .. whole(meta.sequence) }
+  local older = redis.call('ZRANGEBYSCORE', inv, -2, -2)[1] or ''
+  for ancestor in string.gmatch(older, '%d+ %x+ %d+') do
+    if #ancestors < MAX_ANCESTORS then table.insert(ancestors, ancestor) end
+  end
+  redis.call('ZREMRANGEBYSCORE', inv, -2, -2)
+  redis.call('ZADD', inv, -2, 'n' .. table.concat(ancestors, ','))
+end
+
+-- The state. Where it is lost, or was written before the server's last start, records may be lost
+-- and their positions given out twice: a new incarnation begins. It hides all that was stored, or
+-- descends from the last one. run_id alone would not do: it survives FLUSHALL.
 local function open_log(inv, log, request)
   local meta = read_meta(inv)
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-  if meta and meta.run == run then return meta end
-  local number = math.max(meta and meta.number or 0, request.number) + 1
-  redis.call('DEL', inv, log)
-  meta = { number = number, nonce = request.fresh_nonce, run = run, sequence = 0, floors = {} }
-  write_meta(inv, meta)
-  return meta
+  if meta and meta.run == run and not is_behind(meta, request) then return meta end
+  local fresh = { number = math.max(meta and meta.number or 0, request.number) + 1, nonce = request.fresh_nonce, run = run }
+  if meta and request.on_failover == 'reappend' then
+    redis.call('DEL', log)
+    descend(inv, meta)
+    fresh.sequence, fresh.floors = meta.sequence, meta.floors
+  else
+    redis.call('DEL', inv, log)
+    fresh.sequence, fresh.floors = 0, {}
+  end
+  write_meta(inv, fresh)
+  return fresh
 end
 
 -- Over the cap the oldest barriers go, and the kind's floor rises to the newest of them.
