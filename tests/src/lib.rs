@@ -5,5 +5,6 @@ pub mod cluster_node;
 pub mod faults;
 pub mod redis_node;
 pub mod redis_server;
+pub mod replicated;
 pub mod sentinels;
 pub mod tcp_proxy;

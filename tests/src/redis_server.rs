@@ -107,7 +107,7 @@ impl RedisServer {
         self.process.wait().expect("redis-server ends");
     }
 
-    /// Starts a killed server again on the same port, empty.
+    /// Starts a killed server again on the same port, with what it has on disk: nothing, by default.
     ///
     /// # Panics
     ///

@@ -41,7 +41,7 @@ pub struct TcpProxy {
 
 #[derive(Debug)]
 struct Shared {
-    server: String,
+    server: Mutex<String>,
     clients: Mutex<Vec<TcpStream>>,
     sent: AtomicU64,
     weather: Mutex<Weather>,
@@ -63,7 +63,7 @@ impl TcpProxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free loopback port");
         let address = listener.local_addr().expect("its address");
         let shared = Arc::new(Shared {
-            server: server.into(),
+            server: Mutex::new(server.into()),
             clients: Mutex::default(),
             sent: AtomicU64::new(0),
             weather: Mutex::new(Weather::Clear),
@@ -71,6 +71,25 @@ impl TcpProxy {
         let serving = Arc::clone(&shared);
         thread::spawn(move || serving.serve(listener, address));
         Self { address, shared }
+    }
+
+    /// Ends all connections for their clients, and forwards new ones to another server.
+    ///
+    /// # Panics
+    ///
+    /// If a thread of the proxy has panicked.
+    pub fn point_at(&self, server: impl Into<String>) {
+        self.forward_to(server);
+        self.cut_clients_off();
+    }
+
+    /// Forwards new connections to another server; those that stand stay with theirs.
+    ///
+    /// # Panics
+    ///
+    /// If a thread of the proxy has panicked.
+    pub fn forward_to(&self, server: impl Into<String>) {
+        *self.shared.server.lock().expect("the server") = server.into();
     }
 
     /// Where clients connect to.
@@ -180,7 +199,8 @@ impl Shared {
 
     fn forward(self: &Arc<Self>, client: &TcpStream) -> io::Result<()> {
         client.set_nonblocking(false)?;
-        let server = TcpStream::connect(&self.server)?;
+        let server = self.server.lock().expect("the server").clone();
+        let server = TcpStream::connect(server)?;
         for stream in [client, &server] {
             stream.set_nodelay(true)?;
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use cache_core::log::Record;
 use cache_core::testkit::eventually;
 use cache_core::{
-    Cache, Clock, ErrorKind, Invalidated, Provider, RedisProvider, RedisProviderBuilder,
+    Cache, Clock, ErrorKind, Invalidated, OnFailover, Provider, RedisProvider, RedisProviderBuilder,
 };
 use cache_tests::redis_node::{build, delivered, invalidate, key, refused, set, shown, tagged};
 use cache_tests::redis_server::RedisServer;
@@ -234,16 +234,28 @@ impl Source {
     }
 }
 
-async fn cache(watched: &Watched) -> Cache {
-    let node = build(builder(watched)).await;
+async fn cache(watched: &Watched, on_failover: OnFailover) -> Cache {
+    let node = build(builder(watched).on_failover(on_failover)).await;
     let cache = Cache::builder(node).build().expect("the cache is built");
     cache.namespace("n")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_under_load_fails_no_caller_and_shows_nothing_stale() {
+    fail_over_under_load(OnFailover::Hide).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_does_it_where_entries_are_kept() {
+    fail_over_under_load(OnFailover::Reappend).await;
+}
+
+async fn fail_over_under_load(on_failover: OnFailover) {
     let mut watched = Watched::start();
-    let (one, two) = (cache(&watched).await, cache(&watched).await);
+    let (one, two) = (
+        cache(&watched, on_failover).await,
+        cache(&watched, on_failover).await,
+    );
     let source = Arc::new(Source::default());
     let (changing, by) = (Arc::clone(&source), one.clone());
     let changing = tokio::spawn(async move { changing.change(&by).await });
