@@ -59,6 +59,11 @@ impl Replicated {
         &self.primary
     }
 
+    /// The other server.
+    pub fn replica(&self) -> &RedisServer {
+        &self.replica
+    }
+
     /// Has the replica miss whatever the primary does from now on.
     ///
     /// # Panics
@@ -74,10 +79,15 @@ impl Replicated {
         let _: () = self.replica.cli(&["REPLICAOF", "NO", "ONE"]);
     }
 
-    /// Has the replica take over, after [`part`](Self::part). What was the primary replicates it.
-    pub fn fail_over(&mut self) {
+    /// Has nodes go over to the other server, after [`part`](Self::part). Both go on as they are.
+    pub fn go_over(&mut self) {
         self.proxy.point_at(self.replica.address());
         std::mem::swap(&mut self.primary, &mut self.replica);
+    }
+
+    /// Has the replica take over, after [`part`](Self::part). What was the primary replicates it.
+    pub fn fail_over(&mut self) {
+        self.go_over();
         replicate(&self.primary, &self.replica);
     }
 }

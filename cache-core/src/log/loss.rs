@@ -13,24 +13,28 @@ pub(super) struct Held<'a> {
 
 impl Held<'_> {
     /// The records that the server with these barriers has lost and nobody has brought back, or
-    /// one that hides at least as much. `root` is the scope of the deployment.
-    pub(super) fn lost(&self, lineage: &Lineage, server: &Barriers, root: &str) -> Vec<Record> {
-        let Some(parting) = lineage.parting(self.incarnation) else {
-            return Vec::new();
-        };
+    /// one that hides at least as much; `None` if the server's incarnation does not descend from
+    /// this one. `root` is the scope of the deployment.
+    pub(super) fn lost(
+        &self,
+        lineage: &Lineage,
+        server: &Barriers,
+        root: &str,
+    ) -> Option<Vec<Record>> {
+        let parting = lineage.parting(self.incarnation)?;
         if server.position(Kind::All, root) > parting.after {
-            return Vec::new();
+            return Some(Vec::new());
         }
         if parting.fork || self.has_forgotten(&parting) {
-            return vec![Record::All(root.into())];
+            return Some(vec![Record::All(root.into())]);
         }
         let lost = |record: &Record| {
             let position = |kind| server.position(kind, record.argument());
             position(record.kind()).max(position(healing(record.kind()))) <= parting.after
         };
         let held = self.barriers.after(parting.after).filter(lost);
-        held.map(|record| Record::new(healing(record.kind()), record.argument()))
-            .collect()
+        let healed = held.map(|record| Record::new(healing(record.kind()), record.argument()));
+        Some(healed.collect())
     }
 
     /// Whether records are lost that this node cannot name either: it had too many.
@@ -44,7 +48,7 @@ impl Held<'_> {
 
 /// What a lost record is recorded as. With a lost `Changed` its value is lost, and an older one may
 /// be back in its place: nobody shall see it.
-fn healing(lost: Kind) -> Kind {
+pub(super) fn healing(lost: Kind) -> Kind {
     match lost {
         Kind::Changed => Kind::Key,
         other => other,
@@ -79,6 +83,7 @@ mod tests {
             barriers: &barriers(held),
         };
         held.lost(&lineage, &barriers(server), "p:")
+            .unwrap_or_default()
     }
 
     #[test]

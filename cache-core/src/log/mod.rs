@@ -1,6 +1,7 @@
 //! The invalidation log as this node knows it: what has been applied, and what that hides.
 
 mod barriers;
+mod issued;
 mod lineage;
 mod loss;
 mod pending;
@@ -22,6 +23,7 @@ pub use record::{Kind, Positioned, Record};
 pub use stamp::{Incarnation, Stamp};
 pub use undo::Undo;
 
+use issued::Issued;
 use loss::Held;
 use pending::Pending;
 
@@ -69,6 +71,7 @@ struct State {
     lineage: Lineage,
     barriers: Barriers,
     pending: Pending,
+    issued: Issued,
 }
 
 impl State {
@@ -85,13 +88,15 @@ impl State {
     }
 
     /// Lets what this node had applied, and the state of a new incarnation lacks, wait for the
-    /// backend.
+    /// backend. Where that hides all that was stored before, it is what this node has issued
+    /// lately: an old primary may have taken it, when others had stored values on the new one.
     fn keep_lost(&mut self, lineage: &Lineage, barriers: &Barriers, root: &str) {
         let held = Held {
             incarnation: self.stamp.incarnation(),
             barriers: &self.barriers,
         };
-        for record in held.lost(lineage, barriers, root) {
+        let lost = held.lost(lineage, barriers, root);
+        for record in lost.unwrap_or_else(|| self.issued.take(root)) {
             self.pending.push(&record, root);
         }
     }
@@ -139,6 +144,7 @@ impl Log {
                 lineage: Lineage::default(),
                 barriers: Barriers::new(caps),
                 pending: Pending::new(),
+                issued: Issued::default(),
             }),
             applying: Mutex::new(()),
             watchers: RwLock::new(Vec::new()),
@@ -254,6 +260,17 @@ impl Log {
                 || began.stamp.sequence() < state.barriers.visible_from(key, tags)
                 || began.turn < state.pending.visible_from(key, tags)
         })
+    }
+
+    /// Remembers records that are about to be sent to the backend at `now`. Should it turn out
+    /// that they went to a server that did not count any more, they wait for its successor: see
+    /// [`pending`](Self::pending).
+    pub fn issued(&self, records: &[Record], now: Timestamp) {
+        self.write(|state| {
+            for record in records {
+                state.issued.push(record, now);
+            }
+        });
     }
 
     /// Lets records hold on this node that the backend has not taken, in the deployment whose

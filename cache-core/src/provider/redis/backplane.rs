@@ -113,6 +113,7 @@ impl Backplane {
     /// what `before` answered. The records have been applied here when this returns.
     pub(super) async fn append(&self, before: Vec<Call>, records: &[Record]) -> Result<Replies> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
+        self.log.issued(records, self.clock.now());
         let first = before.len();
         let batches = records.chunks(BATCH);
         let appends = batches.map(|records| self.append_call(cursor, Duration::ZERO, records));
@@ -131,6 +132,11 @@ impl Backplane {
     /// Stores entries and records the changes, in one round trip; up to 500 at one instant.
     pub(super) async fn set(&self, entries: &[Stored<'_>]) -> Result<()> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
+        let changes: Vec<_> = entries
+            .iter()
+            .map(|(key, ..)| Record::Changed((*key).into()))
+            .collect();
+        self.log.issued(&changes, self.clock.now());
         let batches = entries.chunks(BATCH);
         let calls = batches.map(|entries| self.set_call(cursor, entries));
         let (mut in_time, mut last) = (true, None);

@@ -86,8 +86,7 @@ impl Backplane {
 
     /// What the incarnation descends from. It does not change within one.
     async fn read_lineage(&self) -> Result<Lineage> {
-        let call = Call::on("ZRANGEBYSCORE", &self.keys.inv)
-            .arg(&["-2", "-2"]);
+        let call = Call::on("ZRANGEBYSCORE", &self.keys.inv).arg(&["-2", "-2"]);
         let members: Vec<Vec<u8>> = self.links.call(call).await?;
         let lineage = members.first().map(|text| lineage_from(text));
         let lineage = lineage.unwrap_or_default();

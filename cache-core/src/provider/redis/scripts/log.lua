@@ -50,10 +50,11 @@ local function write_meta(inv, meta)
   redis.call('ZADD', inv, -1, table.concat(text, ' '))
 end
 
--- Whether the caller stands where this log has yet to get to: the state has gone back.
+-- Whether the caller comes from where this log has yet to get to: the state has gone back, or this
+-- is a primary of the past that is one again. Who comes from nowhere has the number 0.
 local function is_behind(meta, request)
-  local mine = request.number == meta.number and request.nonce == meta.nonce
-  return mine and request.sequence > meta.sequence
+  if request.number ~= meta.number then return request.number > meta.number end
+  return request.nonce ~= meta.nonce or request.sequence > meta.sequence
 end
 
 -- Has a new incarnation show what was stored in the one that ends here, and in those before.
