@@ -39,9 +39,12 @@
 //! # Ok::<(), cache_core::Error>(())
 //! ```
 //!
-//! Many who ask the same at one moment are one request to the service. The answer to a `PUT` is
-//! handed on when what it changed has gone: responses, and function results that carry the same
-//! tag.
+//! Many who ask the same at one moment are one request to the service. With the
+//! [distributed lock](cache_core::CacheBuilder::distributed_lock) that is so for all processes
+//! together; clients of the others then wait for the whole body, within the lock's bound.
+//!
+//! The answer to a `PUT` is handed on when what it changed has gone: responses, and function
+//! results that carry the same tag.
 //!
 //! # What is stored
 //!

@@ -65,6 +65,9 @@ async fn seek<S, R, B>(cache: &Cache, plan: &Plan, upstream: &mut Upstream<S, R>
 where
     S: Service<Request<R>> + Clone,
 {
+    // A HEAD does not wait for a load in another process either: it asks for less than that.
+    let unlocked = plan.is_head.then(|| cache.with_distributed_lock(false));
+    let cache = unlocked.as_ref().unwrap_or(cache);
     for _ in 0..ATTEMPTS {
         let sought = match cache.turn(&plan.key, plan.owner, &plan.options()).await {
             Turn::Hit(hit) => use_hit(cache, &hit, plan).await,

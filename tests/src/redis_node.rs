@@ -145,14 +145,16 @@ pub async fn shown(node: &RedisProvider, key: &str) -> Option<String> {
     visible.then(|| entry.payload().value().expect("a text"))
 }
 
-/// Reserves a key for a load on `node`.
+/// Reserves a key for a load on `node`, or joins the load that has reserved it.
 ///
 /// # Panics
 ///
 /// If an entry stands there.
 pub async fn lead(node: &RedisProvider, key: &str) -> Lease {
-    match node.lease(key, None, node.log().stamp()).await {
+    let stamp = node.log().stamp();
+    match node.lease(key, None, stamp).await {
         Ok(Leased::Lease(lease)) => lease,
+        Ok(Leased::Standing(Lease { token, .. })) => Lease { token, stamp },
         other => panic!("a lease was expected, not {other:?}"),
     }
 }

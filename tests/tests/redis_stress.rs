@@ -24,12 +24,11 @@ struct Node {
 }
 
 impl Node {
-    async fn start(server: &RedisServer, source: &Arc<Source>) -> Arc<Self> {
+    async fn start(server: &RedisServer, source: &Arc<Source>, lock: bool) -> Arc<Self> {
         let provider = RedisProvider::builder(server.url()).heartbeat(Duration::from_millis(50));
         let provider = provider.build().await.expect("the provider is built");
-        let cache = Cache::builder(provider)
-            .build()
-            .expect("the cache is built");
+        let builder = Cache::builder(provider).distributed_lock(lock);
+        let cache = builder.build().expect("the cache is built");
         Arc::new(Self {
             cache: cache.namespace("stress"),
             floor: AtomicU64::new(0),
@@ -83,11 +82,11 @@ fn trouble(server: &RedisServer, round: usize) {
     let _ = server.try_cli::<redis::Value>(what);
 }
 
-async fn run(server: RedisServer, troubled: bool) {
+async fn run(server: RedisServer, troubled: bool, lock: bool) {
     let source = Arc::<Source>::default();
     let nodes = [
-        Node::start(&server, &source).await,
-        Node::start(&server, &source).await,
+        Node::start(&server, &source, lock).await,
+        Node::start(&server, &source, lock).await,
     ];
     let mut tasks = Vec::new();
     for node in &nodes {
@@ -124,10 +123,20 @@ async fn run(server: RedisServer, troubled: bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_read_is_older_than_what_was_invalidated_before_it() {
-    run(RedisServer::start(), false).await;
+    run(RedisServer::start(), false, false).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn not_even_while_the_server_loses_scripts_connections_and_its_log() {
-    run(RedisServer::start(), true).await;
+    run(RedisServer::start(), true, false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_where_nodes_wait_for_each_others_loads() {
+    run(RedisServer::start(), false, true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nor_while_the_server_has_trouble_and_nodes_wait_for_each_other() {
+    run(RedisServer::start(), true, true).await;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::namespaces::Namespaces;
 use super::{Cache, Handle};
 use crate::chain::Chain;
-use crate::engine::{Engine, MemoryTier, Near, Reading};
+use crate::engine::{Engine, MemoryTier, Near, Reading, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::Scope;
 use crate::provider::{Peek, Provider};
@@ -23,6 +23,8 @@ pub struct CacheBuilder {
     key_prefix: Option<String>,
     default_ttl: Ttl,
     flight_wait: Duration,
+    distributed_lock: bool,
+    lock_wait: Option<Duration>,
     memory_tier: Option<MemoryTier>,
 }
 
@@ -33,6 +35,8 @@ impl CacheBuilder {
             key_prefix: None,
             default_ttl: Ttl::After(Duration::from_secs(300)),
             flight_wait: Duration::from_secs(5),
+            distributed_lock: false,
+            lock_wait: None,
             memory_tier: None,
         }
     }
@@ -62,6 +66,33 @@ impl CacheBuilder {
         self
     }
 
+    /// Whether a load waits for one of the same key in another process, so that however many
+    /// processes want a key at one moment, one of them loads it. Default: no; each process then
+    /// loads once.
+    ///
+    /// This spares the source of the values and promises nothing: a process that has waited as long
+    /// as [`lock_wait`](Self::lock_wait), or that loses touch with the backend, loads as well. The
+    /// wait ends at once when the value is stored, when the load that is waited for fails or its
+    /// result is not to be stored, and when the key, its tags, its pattern or its namespace are
+    /// invalidated. While the process that loads hangs, or has died until its lease has run out,
+    /// others wait in vain: at most `lock_wait` for each call.
+    ///
+    /// [`Cache::with_distributed_lock`] chooses otherwise for one handle. Over a
+    /// [`MemoryProvider`](crate::MemoryProvider) there is nobody to wait for.
+    pub fn distributed_lock(mut self, on: bool) -> Self {
+        self.distributed_lock = on;
+        self
+    }
+
+    /// How long a caller waits for a load in another process, where the
+    /// [distributed lock](Self::distributed_lock) is on, before it loads the value itself. Default:
+    /// half of [`flight_wait`](Self::flight_wait), and never more: the callers that wait for it in
+    /// this process must have time left for its load. It is counted from the call.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.lock_wait = Some(wait);
+        self
+    }
+
     /// Puts a memory tier in front of the provider. Default: none.
     pub fn memory_tier(mut self, tier: MemoryTier) -> Self {
         self.memory_tier = Some(tier);
@@ -73,17 +104,18 @@ impl CacheBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`] if the prefix is empty, longer than 128 bytes, or not the one
-    /// that the provider was built with, or if a memory tier is put in front of memory.
+    /// that the provider was built with, if a memory tier is put in front of memory, or if
+    /// `lock_wait` is more than half of `flight_wait`.
     pub fn build(self) -> Result<Cache> {
         let own = self.provider.key_prefix();
         let prefix = self.key_prefix.as_deref().or(own).unwrap_or("cache");
         check_prefix(prefix, own)?;
         let scope = Scope::root(prefix);
         let namespaces = Arc::new(Namespaces::new());
-        let near = self.near()?;
+        let (near, waits) = (self.near()?, self.waits()?);
         Ok(Cache(Arc::new(Handle {
             counters: namespaces.counters(&scope),
-            engine: Arc::new(Engine::new(self.provider, near, self.flight_wait)),
+            engine: Arc::new(Engine::new(self.provider, near, waits)),
             namespaces,
             scope,
             default_ttl: self.default_ttl,
@@ -91,8 +123,22 @@ impl CacheBuilder {
             reading: Reading {
                 near: true,
                 strict: false,
+                lock: self.distributed_lock,
             },
         })))
+    }
+
+    fn waits(&self) -> Result<Waits> {
+        let flight = self.flight_wait;
+        let lock = self.lock_wait.unwrap_or(flight / 2);
+        if lock > flight / 2 {
+            let message = format!(
+                "lock_wait is {lock:?}, and flight_wait {flight:?}; it can be half of that at most, \
+                 so that there is time left to load"
+            );
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        Ok(Waits { flight, lock })
     }
 
     fn near(&self) -> Result<Option<Arc<Near>>> {
@@ -139,6 +185,20 @@ mod tests {
                 .build();
             assert_eq!(built.unwrap_err().kind(), ErrorKind::Configuration);
         }
+    }
+
+    #[test]
+    fn a_lock_wait_leaves_time_to_load() {
+        let build = |flight, lock| {
+            let builder = Cache::builder(MemoryProvider::new());
+            builder.flight_wait(flight).lock_wait(lock).build()
+        };
+        let second = Duration::from_secs(1);
+        assert!(build(second * 2, second).is_ok());
+        assert!(build(Duration::MAX, second * 60).is_ok());
+        let error = build(second, second).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("flight_wait"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ mod write;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 pub use batch::Batch;
 pub use builder::CacheBuilder;
 #[cfg(feature = "testkit")]
@@ -149,6 +151,16 @@ impl Cache {
         Self(Arc::new(handle))
     }
 
+    /// The same namespace, with or without the
+    /// [distributed lock](CacheBuilder::distributed_lock). A caller without it who finds another of
+    /// this process waiting follows that one.
+    #[must_use]
+    pub fn with_distributed_lock(&self, on: bool) -> Self {
+        let mut handle = self.handle();
+        handle.reading.lock = on;
+        Self(Arc::new(handle))
+    }
+
     fn handle(&self) -> Handle {
         Handle {
             engine: Arc::clone(&self.0.engine),
@@ -213,8 +225,11 @@ impl Cache {
     /// the tags, a caller that arrives after one of them was invalidated does not follow a load
     /// that began before.
     ///
+    /// Where the [distributed lock](CacheBuilder::distributed_lock) is on, this waits for a load of
+    /// the key in another process, at most as long as [`lock_wait`](CacheBuilder::lock_wait).
+    ///
     /// Dropping the future leaves nothing behind on this node. If it was asking a remote backend
-    /// for the lease, that lease may stand there until it runs out; it keeps nobody from loading.
+    /// for the lease, that is given back; where this fails it stands there until it runs out.
     pub async fn turn(&self, key: &str, owner: Owner, options: &EntryOptions) -> Turn {
         let turn = match self.question(key, owner, options) {
             Ok(question) => self.0.engine.turn(&question).await,
@@ -246,7 +261,7 @@ impl Cache {
             owner,
             tags: options.checked_tags()?,
             tags_are_all: false,
-            deadline: self.0.engine.deadline(),
+            arrived: Instant::now(),
             unfit: None,
             counters: Arc::clone(&self.0.counters),
             default_ttl: self.0.default_ttl,

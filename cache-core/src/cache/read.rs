@@ -110,7 +110,8 @@ impl Cache {
     /// However many callers ask for one key at one moment, one of them loads; the others wait for
     /// it, at most as long as [`flight_wait`](super::CacheBuilder::flight_wait). Only `Ok` is
     /// stored and shared; after an `Err` each waiting caller runs its own load. A caller inside a
-    /// load of the same key runs its load unshared.
+    /// load of the same key runs its load unshared. One caller of all processes loads where the
+    /// [distributed lock](super::CacheBuilder::distributed_lock) is on.
     ///
     /// A value whose key, tag, pattern or namespace was invalidated while it was loaded is
     /// returned to those who were waiting by then, and not stored.

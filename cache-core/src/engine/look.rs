@@ -144,7 +144,8 @@ impl Engine {
                 Err((why, id)) => (why, Some(id)),
             },
             Slot::Empty => (Miss::Absent, None),
-            Slot::Lease(token) => (Miss::Absent, Some(token)),
+            // Not observed: a lease that stands is nobody's to replace.
+            Slot::Lease(_) => (Miss::Absent, None),
             Slot::Damaged => (Miss::Damaged, None),
         };
         Look::Miss { why, observed }

@@ -7,6 +7,7 @@ mod flight;
 mod look;
 mod near;
 mod outcome;
+mod reserve;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -29,14 +30,12 @@ pub use waits::carry;
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
-use crate::log::{Log, Stamp};
+use crate::log::Log;
 use crate::metrics::{Counters, Miss};
-use crate::provider::{Lease, Leased, Peek, Provider};
+use crate::provider::{Peek, Provider};
 use crate::terms::Ttl;
 use flight::{Entered, Flight, Flights};
 
-/// How often a lease is asked for again when entries that may not be shown keep appearing.
-const LEASE_ATTEMPTS: usize = 3;
 /// Longer than any load, and no longer than clocks can count.
 const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);
 
@@ -48,8 +47,17 @@ pub(crate) struct Engine {
     pub(crate) clock: Clock,
     near: Option<Arc<Near>>,
     flights: Arc<Flights>,
-    flight_wait: Duration,
+    waits: Waits,
     warned: Throttle,
+}
+
+/// How long callers wait for loads that are not their own, counted from the call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Waits {
+    /// For one in this process.
+    pub(crate) flight: Duration,
+    /// For one in another process.
+    pub(crate) lock: Duration,
 }
 
 /// Lets one in a second through: an outage is not to fill the disk with its log.
@@ -70,6 +78,8 @@ pub(crate) struct Reading {
     pub(crate) near: bool,
     /// Whether the log is asked for what is new before anything is shown.
     pub(crate) strict: bool,
+    /// Whether a load waits for one of the same key in another process.
+    pub(crate) lock: bool,
 }
 
 /// A read of one key, on behalf of one owner.
@@ -81,8 +91,8 @@ pub(crate) struct Question {
     pub(crate) tags: Tags,
     /// Whether it will have no others.
     pub(crate) tags_are_all: bool,
-    /// Until when the caller waits for somebody else's load.
-    pub(crate) deadline: Instant,
+    /// When the caller came: his waits for others' loads are counted from there.
+    pub(crate) arrived: Instant,
     /// An entry that was returned before and could not be read as the caller's type.
     pub(crate) unfit: Option<EntryId>,
     pub(crate) counters: Arc<Counters>,
@@ -91,11 +101,7 @@ pub(crate) struct Question {
 }
 
 impl Engine {
-    pub(crate) fn new(
-        provider: Arc<dyn Provider>,
-        near: Option<Arc<Near>>,
-        flight_wait: Duration,
-    ) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>, near: Option<Arc<Near>>, waits: Waits) -> Self {
         let log = provider.log().clone();
         let flights = Arc::new(Flights::new());
         let watcher: Arc<dyn crate::log::Watcher> = flights.clone();
@@ -106,7 +112,7 @@ impl Engine {
             near,
             log,
             flights,
-            flight_wait,
+            waits,
             warned: Throttle::default(),
         }
     }
@@ -117,13 +123,14 @@ impl Engine {
         self.flights.followers(key)
     }
 
-    /// When a caller that arrives now stops waiting for others.
-    pub(crate) fn deadline(&self) -> Instant {
-        let now = Instant::now();
-        let wait = |wait| now.checked_add(wait);
-        wait(self.flight_wait)
-            .or_else(|| wait(FOREVER))
-            .unwrap_or(now)
+    /// When a caller who came at `arrived` stops waiting for another's load in this process.
+    fn flight_deadline(&self, arrived: Instant) -> Instant {
+        after(arrived, self.waits.flight)
+    }
+
+    /// When he stops waiting for one in another process.
+    fn lock_deadline(&self, arrived: Instant) -> Instant {
+        after(arrived, self.waits.lock)
     }
 
     /// Looks into memory without waiting; `None` if that cannot tell, or tells of no value. Whoever
@@ -202,7 +209,7 @@ impl Engine {
         }
     }
 
-    /// Takes the lease of a flight that was just entered. `observed` is `None` if the store cannot
+    /// Reserves the key for a flight that was just entered. `observed` is `None` if the store cannot
     /// be asked: the load then runs for those who wait, and is not stored.
     async fn lead(
         self: &Arc<Self>,
@@ -213,45 +220,19 @@ impl Engine {
     ) -> Turn {
         let counters = &question.counters;
         let mut ticket = Ticket::new(self, flight, question);
-        ticket.promote(
-            self.near_for(question)
-                .and_then(|near| near.fence(&question.key)),
-        );
         if let Some(observed) = observed {
-            match self.reserve(question, ticket.stamp(), observed).await {
-                Ok(Reserved::Lease(lease)) => ticket.hold(lease),
-                Ok(Reserved::Nothing) => {}
-                Ok(Reserved::Found(hit)) => {
+            match self.reserve(question, &mut ticket, observed).await {
+                Ok(Some(hit)) => {
+                    let hit = hit.promoting(ticket.take_promotion());
                     ticket.land_found(&hit);
                     return Turn::Hit(hit);
                 }
+                Ok(None) => {}
                 Err(error) => self.failed(&error, counters),
             }
         }
         counters.miss(why);
         Turn::Lead(ticket)
-    }
-
-    /// Looks once more, as one step with leaving the lease.
-    async fn reserve(
-        &self,
-        question: &Question,
-        stamp: Stamp,
-        mut observed: Option<EntryId>,
-    ) -> Result<Reserved> {
-        for _ in 0..LEASE_ATTEMPTS {
-            let publication = self.log.publication();
-            let leased = self.provider.lease(&question.key, observed, stamp);
-            let entry = match leased.await? {
-                Leased::Lease(lease) => return Ok(Reserved::Lease(lease)),
-                Leased::Found(entry) => entry,
-            };
-            match self.judge_entry(question, entry, publication) {
-                Ok(hit) => return Ok(Reserved::Found(hit)),
-                Err((_, id)) => observed = Some(id),
-            }
-        }
-        Ok(Reserved::Nothing)
     }
 
     /// Counts and logs a failure that its caller is not told of.
@@ -269,8 +250,9 @@ impl Engine {
     }
 }
 
-enum Reserved {
-    Lease(Lease),
-    Found(Hit),
-    Nothing,
+fn after(start: Instant, wait: Duration) -> Instant {
+    start
+        .checked_add(wait)
+        .or_else(|| start.checked_add(FOREVER))
+        .unwrap_or(start)
 }

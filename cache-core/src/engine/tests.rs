@@ -8,7 +8,33 @@ use crate::provider::memory::MemoryProvider;
 const KEY: &str = "cache::k";
 
 fn engine() -> Engine {
-    Engine::new(Arc::new(MemoryProvider::new()), None, Duration::ZERO)
+    over(Arc::new(MemoryProvider::new()))
+}
+
+fn over(provider: Arc<dyn Provider>) -> Engine {
+    let waits = Waits {
+        flight: Duration::from_secs(60),
+        lock: Duration::from_secs(30),
+    };
+    Engine::new(provider, None, waits)
+}
+
+fn question() -> Question {
+    Question {
+        key: KEY.into(),
+        owner: Owner::HANDLE,
+        tags: Arc::default(),
+        tags_are_all: true,
+        arrived: Instant::now(),
+        unfit: None,
+        counters: Arc::default(),
+        default_ttl: Ttl::Never,
+        reading: Reading {
+            near: true,
+            strict: false,
+            lock: true,
+        },
+    }
 }
 
 fn entry(engine: &Engine) -> Entry {
@@ -49,4 +75,25 @@ fn a_mark_spares_the_look_until_the_counter_moves() {
     assert_eq!(judge(), Ok(()));
     engine.log.append_local(&Record::Tag("t".into()));
     assert_eq!(judge(), Err(Miss::Invalidated));
+}
+
+/// Waiting would need a task of its own to end it, and the test would hang.
+#[tokio::test]
+async fn over_one_memory_two_engines_load_at_once_and_the_last_to_begin_stores() {
+    let provider: Arc<dyn Provider> = Arc::new(MemoryProvider::new());
+    let (one, two) = (over(Arc::clone(&provider)), over(provider));
+    let (one, two) = (Arc::new(one), Arc::new(two));
+    let (first, second) = (one.turn(&question()).await, two.turn(&question()).await);
+    let (Turn::Lead(first), Turn::Lead(second)) = (first, second) else {
+        panic!("both lead");
+    };
+    let options = crate::EntryOptions::new;
+    let published = first.publish("first".to_owned(), options()).await;
+    assert_eq!(published, Published::Refused);
+    let published = second.publish("second".to_owned(), options()).await;
+    assert_eq!(published, Published::Stored);
+    let Turn::Hit(hit) = one.turn(&question()).await else {
+        panic!("a hit");
+    };
+    assert_eq!(hit.value::<String>().unwrap(), "second");
 }

@@ -111,6 +111,8 @@ pub struct Ticket {
     counters: Arc<Counters>,
     default_ttl: Ttl,
     lease: Option<Lease>,
+    /// Whether the lease is that of another process's load, which this one has joined.
+    joined: bool,
     promotion: Option<Promotion>,
     landed: bool,
 }
@@ -123,6 +125,7 @@ impl Ticket {
             counters: Arc::clone(&question.counters),
             default_ttl: question.default_ttl,
             lease: None,
+            joined: false,
             promotion: None,
             landed: false,
         }
@@ -132,12 +135,18 @@ impl Ticket {
         self.promotion = promotion;
     }
 
-    pub(super) fn stamp(&self) -> Stamp {
-        self.flight.began().stamp
+    pub(super) fn take_promotion(&mut self) -> Option<Promotion> {
+        self.promotion.take()
     }
 
     pub(super) fn hold(&mut self, lease: Lease) {
         self.lease = Some(lease);
+    }
+
+    /// Stores under another load's lease, whichever of the two is done first.
+    pub(super) fn join(&mut self, token: EntryId, stamp: Stamp) {
+        self.lease = Some(Lease { token, stamp });
+        self.joined = true;
     }
 
     /// Whether what is published can be stored: not where the cache cannot be reached, for one.
@@ -152,7 +161,7 @@ impl Ticket {
 
     /// How long callers wait for it, at most.
     pub fn flight_wait(&self) -> Duration {
-        self.engine.flight_wait
+        self.engine.waits.flight
     }
 
     /// Drives the load, and renews the lease as long as it runs.
@@ -224,7 +233,9 @@ impl Ticket {
         let meta = Meta {
             id: EntryId::random(),
             owner: self.flight.owner(),
-            stamp: self.stamp(),
+            stamp: self
+                .lease
+                .map_or(self.flight.began().stamp, |lease| lease.stamp),
             created: now,
             expires: terms.expires(now),
             tags: terms.tags,
@@ -273,7 +284,8 @@ impl Ticket {
         self.landed = true;
         self.engine.flights.leave(&self.flight);
         self.flight.tell(state);
-        if let Some(lease) = self.lease.take() {
+        // A lease that was joined is its owner's to give back.
+        if let Some(lease) = self.lease.take().filter(|_| !self.joined) {
             self.engine.provider.release(self.flight.key(), lease);
         }
     }
@@ -326,7 +338,7 @@ impl Follower {
             arrived: engine.log.moment(),
             engine: Arc::clone(engine),
             flight,
-            deadline: question.deadline,
+            deadline: engine.flight_deadline(question.arrived),
             counters: Arc::clone(&question.counters),
             why,
         }

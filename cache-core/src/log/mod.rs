@@ -193,10 +193,15 @@ impl Log {
 
     /// Whether an entry at `key` may be shown, judged by the log alone: not by time.
     pub fn is_visible(&self, key: &str, meta: &Meta) -> bool {
+        self.shows(key, &meta.tags, meta.stamp)
+    }
+
+    /// Whether what is computed as of `stamp`, with these tags, may be shown at `key`.
+    pub fn shows(&self, key: &str, tags: &[Box<str>], stamp: Stamp) -> bool {
         self.read(|state| {
-            state.counts(meta.stamp)
-                && meta.stamp.sequence() >= state.barriers.visible_from(key, &meta.tags)
-                && state.pending.visible_from(key, &meta.tags) == 0
+            state.counts(stamp)
+                && stamp.sequence() >= state.barriers.visible_from(key, tags)
+                && state.pending.visible_from(key, tags) == 0
         })
     }
 

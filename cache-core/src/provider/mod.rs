@@ -71,10 +71,13 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// Reserves a key for a load: leaves a lease if nothing stands there, or if what was
     /// `observed` (and judged unfit) still stands there.
     ///
-    /// A lease of another load can stand there already. It may be replaced, so that only the last
-    /// of the loads can store its result; or joined, so that the first that is done stores, and all
-    /// hold one token. One whose load began before something that hides this key since must not be
-    /// joined.
+    /// A lease of another load can stand there already, which was not observed. It may be replaced,
+    /// so that only the last of the loads can store its result; or be told as
+    /// [`Leased::Standing`], and left alone. One whose load began before something that hides this
+    /// key since is replaced. Where several processes share the backend, it is told: a caller that
+    /// waits for the other's load asks again and again.
+    ///
+    /// Dropping the future leaves no lease behind, as far as that can be helped.
     fn lease<'a>(
         &'a self,
         key: &'a str,
@@ -200,6 +203,9 @@ pub enum Leased {
     Lease(Lease),
     /// An entry stands there that was not the observed one.
     Found(Arc<Entry>),
+    /// Another load's lease stands there. Whoever loads as well can store his value under its
+    /// token, if he is done first.
+    Standing(Lease),
 }
 
 /// An entry without its value, as [`Provider::inspect`] returns it.

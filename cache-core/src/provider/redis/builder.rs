@@ -191,7 +191,9 @@ impl RedisProviderBuilder {
     }
 
     /// How long a load keeps its key reserved without being renewed; default 10 s. It is renewed
-    /// three times as often while the load runs.
+    /// three times as often while the load runs. With the
+    /// [distributed lock](crate::CacheBuilder::distributed_lock) it bounds for how long others wait
+    /// for a process that has died, besides their `lock_wait`.
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
         self

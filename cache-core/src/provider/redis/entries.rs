@@ -7,10 +7,10 @@ use bytes::Bytes;
 
 use super::backplane::Backplane;
 use super::call::Call;
-use super::error::UNUSABLE;
 use super::link::read;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
 use super::stored::{self, Form, Header};
+use super::unclaimed::Unclaimed;
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Invalidated, Record, Stamp, Undo};
@@ -57,29 +57,49 @@ impl Entries {
         stamp: Stamp,
     ) -> Result<Leased> {
         let token = EntryId::random();
-        let lease = stored::encode_lease(key, token, stamp)?;
-        let mut observed = observed;
+        let lease = Lease { token, stamp };
+        let unclaimed = Unclaimed::new(self, key, lease);
+        let leased = self.leave_lease(key, observed, lease).await;
+        unclaimed.answered();
+        leased
+    }
+
+    async fn leave_lease(
+        &self,
+        key: &str,
+        mut observed: Option<EntryId>,
+        lease: Lease,
+    ) -> Result<Leased> {
+        let bytes = stored::encode_lease(key, lease.token, lease.stamp)?;
         for _ in 0..ATTEMPTS {
             let from = self.backplane.log.visible_from(key).sequence();
             let call = LEASE
                 .on(&[key])
-                .arg(lease.as_slice())
+                .arg(bytes.as_slice())
                 .arg(millis(self.lease_ttl))
                 .arg(id_argument(observed))
                 .arg(from);
             let (what, value): (String, Option<Vec<u8>>) = self.backplane.links.call(call).await?;
             let value = Bytes::from(value.unwrap_or_default());
-            match what.as_str() {
-                "leased" => return Ok(Leased::Lease(Lease { token, stamp })),
-                "joined" => return joined(&value, stamp),
-                _ => match self.decode(key, &value) {
-                    Slot::Entry(entry) => return Ok(Leased::Found(entry)),
-                    // It looks like ours and cannot be read: it makes way for the lease.
-                    _ => observed = stored::id_in(&value),
-                },
+            let stands = match what.as_str() {
+                "leased" => return Ok(Leased::Lease(lease)),
+                "standing" => standing(key, &value),
+                _ => self.found_entry(key, &value),
+            };
+            match stands {
+                Some(leased) => return Ok(leased),
+                // It looks like ours and cannot be read: it makes way for the lease.
+                None => observed = stored::id_in(&value),
             }
         }
         Err(contended())
+    }
+
+    fn found_entry(&self, key: &str, value: &Bytes) -> Option<Leased> {
+        match self.decode(key, value) {
+            Slot::Entry(entry) => Some(Leased::Found(entry)),
+            _ => None,
+        }
     }
 
     pub(super) async fn renew(&self, key: &str, lease: Lease) -> Result<bool> {
@@ -212,12 +232,13 @@ impl Entries {
     }
 }
 
-/// What stands there is another load's lease: this one stores under the same token.
-fn joined(token: &Bytes, stamp: Stamp) -> Result<Leased> {
-    let token = <[u8; 8]>::try_from(&token[..])
-        .map_err(|error| Error::new(ErrorKind::Connection, UNUSABLE).with_source(error))?;
-    let token = EntryId::from_u64(u64::from_be_bytes(token));
-    Ok(Leased::Lease(Lease { token, stamp }))
+/// What stands there is another load's lease.
+fn standing(key: &str, header: &[u8]) -> Option<Leased> {
+    let header = stored::decode_header(key, header).ok()?;
+    Some(Leased::Standing(Lease {
+        token: header.id,
+        stamp: header.stamp,
+    }))
 }
 
 pub(super) fn key_of(record: &Record) -> Option<&str> {

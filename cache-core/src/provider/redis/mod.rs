@@ -46,6 +46,7 @@ mod tail;
 mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
+mod unclaimed;
 
 use std::fmt;
 use std::future::Future;

@@ -7,10 +7,10 @@ if there and there.id ~= observed then
   if there.kind ~= LEASE then
     return { 'found', redis.call('GET', key) }
   end
-  -- A load that an invalidation has made worthless must not be joined.
+  -- A load that an invalidation has made worthless must be neither joined nor waited for.
   local mine = parse(lease, key)
   if there.incarnation == mine.incarnation and there.sequence >= tonumber(ARGV[4]) then
-    return { 'joined', there.id }
+    return { 'standing', header_at(key, there) }
   end
 end
 redis.call('SET', key, lease, 'PX', ARGV[2])
