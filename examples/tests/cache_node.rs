@@ -1,6 +1,7 @@
-//! Several nodes as a user starts them: what one writes the others show, and a herd is one load each.
+//! Several nodes as a user starts them: what one writes the others show, and a herd is one load.
 
 use std::io::{BufRead, BufReader};
+use std::pin::pin;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -180,15 +181,14 @@ fn a_node_that_cannot_start_says_what_would_do() {
     }
 }
 
-/// The lease of a cold key is joined, not waited for: each process loads once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_herd_on_three_nodes_is_one_load_per_node() {
-    const CALLERS: usize = 1_000;
+const CALLERS: usize = 1_000;
+
+/// What each of three nodes loads when all callers on all of them want one cold value.
+async fn loads_of_a_herd(options: &[&str]) -> Vec<u64> {
     rlimit::increase_nofile_limit(10_000).unwrap();
     let deployment = Deployment::new();
-    let slow = ["--load-delay", "2000"];
     let nodes: Vec<_> = (0..3)
-        .map(|_| std::sync::Arc::new(deployment.node(&slow)))
+        .map(|_| std::sync::Arc::new(deployment.node(options)))
         .collect();
     nodes[0].send("PUT", "/values/cold", "x").await;
     let start = Instant::now();
@@ -206,8 +206,49 @@ async fn a_herd_on_three_nodes_is_one_load_per_node() {
         loads.push(node.stat("loads").await);
     }
     println!(
-        "{CALLERS} callers on each of 3 nodes: loads {loads:?}, {:?}",
+        "{CALLERS} callers on each of 3 nodes {options:?}: loads {loads:?}, {:?}",
         start.elapsed()
     );
-    assert_eq!(loads, [1, 1, 1]);
+    loads
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_herd_on_three_nodes_is_one_load() {
+    let loads = loads_of_a_herd(&["--load-delay", "1000"]).await;
+    assert_eq!(loads.iter().sum::<u64>(), 1, "{loads:?}");
+}
+
+/// The lease of a cold key is joined, not waited for: each process loads once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_lock_a_herd_on_three_nodes_is_one_load_per_node() {
+    let options = ["--load-delay", "2000", "--no-lock"];
+    assert_eq!(loads_of_a_herd(&options).await, [1, 1, 1]);
+}
+
+/// Its lease stands for ten seconds; nobody waits for it that long.
+#[tokio::test]
+async fn a_node_that_dies_while_it_loads_costs_the_others_a_bounded_wait() {
+    let deployment = Deployment::new();
+    let slow = deployment.node(&["--load-delay", "60000"]);
+    let other = deployment.node(&[]);
+    other.send("PUT", "/values/a", "first").await;
+    let mut asking = pin!(slow.version("a"));
+    let is_leased = || {
+        deployment
+            .redis
+            .cli::<u8>(&["EXISTS", "cache-node:values:a"])
+            == 1
+    };
+    while !is_leased() {
+        let answered = tokio::time::timeout(Duration::from_millis(10), &mut asking).await;
+        assert!(answered.is_err(), "it loads for a minute");
+    }
+    let process = slow.process.id().to_string();
+    let killed = Command::new("kill").args(["-KILL", &process]).status();
+    assert!(killed.unwrap().success());
+    let start = Instant::now();
+    assert_eq!(other.version("a").await, Some(1));
+    let waited = start.elapsed();
+    println!("waited for the dead node: {waited:?}");
+    assert!(waited > Duration::from_secs(1) && waited < Duration::from_secs(8));
 }

@@ -48,6 +48,7 @@ impl Node {
         let (log, clock) = (provider.log().clone(), provider.clock());
         let cache = Cache::builder(provider)
             .memory_tier(MemoryTier::new())
+            .distributed_lock(options.lock)
             .build()?;
         Ok(Self {
             values: cache.namespace("values"),

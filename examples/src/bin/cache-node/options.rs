@@ -19,6 +19,8 @@ usage: cache-node --source FILE --redis URL [options]
                           others may have invalidated; default 3000
   --command-timeout MS    the longest that one round trip takes; default 1000
   --load-delay MS         how much slower than SQLite the source is; default 0
+  --no-lock               load although another node is loading the same value;
+                          without this only one of the nodes does
   --help                  print this
 
   GET  /values/KEY               the value and its version, loaded if need be
@@ -47,6 +49,7 @@ pub(crate) struct Options {
     pub(crate) touch_bound: Duration,
     pub(crate) command_timeout: Duration,
     pub(crate) load_delay: Duration,
+    pub(crate) lock: bool,
 }
 
 impl Command {
@@ -61,6 +64,7 @@ impl Command {
             touch_bound: Duration::from_secs(3),
             command_timeout: Duration::from_secs(1),
             load_delay: Duration::ZERO,
+            lock: true,
         };
         while let Some(name) = arguments.next() {
             if matches!(name.as_str(), "--help" | "-h") {
@@ -78,6 +82,7 @@ impl Command {
                 "--prefix" => options.prefix = value()?,
                 "--touch-bound" => options.touch_bound = millis(&name, &value()?)?,
                 "--command-timeout" => options.command_timeout = millis(&name, &value()?)?,
+                "--no-lock" => options.lock = false,
                 "--load-delay" => options.load_delay = millis(&name, &value()?)?,
                 unknown => return Err(format!("`{unknown}` is not known here; see --help")),
             }
@@ -113,6 +118,11 @@ mod tests {
         };
         assert_eq!(options.touch_bound, Duration::from_millis(500));
         assert_eq!(options.command_timeout, Duration::from_secs(1));
+        assert!(options.lock);
+        let Ok(Command::Serve(unlocked)) = parse("--no-lock --source f --redis r") else {
+            panic!("a node");
+        };
+        assert!(!unlocked.lock);
         assert_eq!(parse("--source f --help"), Ok(Command::Help));
     }
 
