@@ -50,6 +50,7 @@ struct Inner {
     namespace: Box<str>,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
+    #[cfg(feature = "redis")]
     had_no_effect: bool,
 }
 
@@ -66,6 +67,7 @@ impl Error {
             namespace: Box::default(),
             message: message.into(),
             source: None,
+            #[cfg(feature = "redis")]
             had_no_effect: false,
         }))
     }

@@ -1,6 +1,7 @@
 //! The invalidation log on a real server: delivery, gaps, losses, bounds.
 
 use cache_core::log::{Caps, Kind, Record};
+use cache_core::provider::{Leased, Slot};
 use cache_core::testkit::eventually;
 use cache_core::{Provider, RedisProvider};
 use cache_tests::redis_node::{
@@ -407,3 +408,28 @@ for number = 1, tonumber(ARGV[1]) do
   local key = string.format('cache:n:%06d', number)
   redis.call('SET', key, string.sub(value, 1, 72) .. key .. string.sub(value, 73 + #key))
 end";
+
+/// A node that lags would otherwise put its lease, and then an older value, in the place of what
+/// others have stored since.
+#[tokio::test]
+async fn a_node_that_has_not_heard_of_a_new_log_leaves_what_is_stored_in_it() {
+    let server = RedisServer::start();
+    let (deaf, other) = (deaf_node(&server).await, node(&server).await);
+    let key = key("k");
+    invalidate(&other, Record::Tag("t".into())).await;
+    let _: () = server.cli(&["FLUSHALL"]);
+    set(&other, &key, entry(&other, "new")).await;
+    let [Slot::Entry(seen)] = &deaf.get(&[&key]).await.unwrap()[..] else {
+        panic!("it is stored");
+    };
+    assert!(
+        !deaf.log().is_visible(&key, seen.meta()),
+        "it has not heard"
+    );
+    let observed = Some(seen.meta().id);
+    let leased = deaf.lease(&key, observed, deaf.log().stamp()).await;
+    assert!(matches!(leased, Ok(Leased::Found(_))), "{leased:?}");
+    for node in [&deaf, &other] {
+        assert_eq!(shown(node, &key).await.as_deref(), Some("new"));
+    }
+}

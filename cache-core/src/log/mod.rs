@@ -267,15 +267,17 @@ impl Log {
         })
     }
 
-    /// Remembers records that are about to be sent to the backend at `now`. Should it turn out
-    /// that they went to a server that did not count any more, they wait for its successor: see
-    /// [`pending`](Self::pending).
-    pub fn issued(&self, records: &[Record], now: Timestamp) {
+    /// Remembers records that the backend has taken at `now`, in this incarnation. Should it turn
+    /// out that they went to a server that did not count any more, they wait for its successor:
+    /// see [`pending`](Self::pending). False if that is known already: nothing is remembered then.
+    pub fn issued(&self, incarnation: Incarnation, records: &[Record], now: Timestamp) -> bool {
         self.write(|state| {
-            for record in records {
+            let is_current = state.stamp.incarnation() == incarnation;
+            for record in records.iter().filter(|_| is_current) {
                 state.issued.push(record, now);
             }
-        });
+            is_current
+        })
     }
 
     /// Lets records hold on this node that the backend has not taken, in the deployment whose

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::call::Call;
 use super::entries::key_of;
-use super::error::too_late;
+use super::error::{overtaken, too_late};
 use super::keys::LogKeys;
 use super::link::read;
 use super::links::{Links, Replies};
@@ -80,7 +80,7 @@ impl Backplane {
         calls.push(self.append_call(cursor, self.touch_bound, &[]));
         let answer = self.probe.calls(calls).await?.pop();
         let reply = self.parse(answer.unwrap_or(Ok(Value::Nil))?, cursor, sent)?;
-        self.absorb(reply).await?;
+        self.take_in(reply).await?;
         self.deliver_pending().await?;
         self.log.touched(asked.saturating_add(self.touch_bound));
         Ok(())
@@ -113,7 +113,6 @@ impl Backplane {
     /// what `before` answered. The records have been applied here when this returns.
     pub(super) async fn append(&self, before: Vec<Call>, records: &[Record]) -> Result<Replies> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
-        self.log.issued(records, self.clock.now());
         let first = before.len();
         let batches = records.chunks(BATCH);
         let appends = batches.map(|records| self.append_call(cursor, Duration::ZERO, records));
@@ -122,21 +121,13 @@ impl Backplane {
         for appended in answers.split_off(first) {
             last = Some(self.parse(appended?, cursor, sent)?);
         }
-        if let Some(reply) = last {
-            // It brings what those before it have appended.
-            self.absorb(reply).await?;
-        }
+        self.note(last, records).await?;
         Ok(answers)
     }
 
     /// Stores entries and records the changes, in one round trip; up to 500 at one instant.
     pub(super) async fn set(&self, entries: &[Stored<'_>]) -> Result<()> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
-        let changes: Vec<_> = entries
-            .iter()
-            .map(|(key, ..)| Record::Changed((*key).into()))
-            .collect();
-        self.log.issued(&changes, self.clock.now());
         let batches = entries.chunks(BATCH);
         let calls = batches.map(|entries| self.set_call(cursor, entries));
         let (mut in_time, mut last) = (true, None);
@@ -145,10 +136,24 @@ impl Backplane {
             last = Some(self.parse(appended, cursor, sent)?);
             in_time &= stored;
         }
-        if let Some(reply) = last {
-            self.absorb(reply).await?;
-        }
+        let changed = |(key, ..): &Stored<'_>| Record::Changed((*key).into());
+        self.note(last, &entries.iter().map(changed).collect::<Vec<_>>())
+            .await?;
         if in_time { Ok(()) } else { Err(too_late()) }
+    }
+
+    /// Applies what the last reply brings, which has all that those before it have appended, and
+    /// remembers what was recorded.
+    async fn note(&self, last: Option<Reply>, records: &[Record]) -> Result<()> {
+        let Some(reply) = last else {
+            return Ok(());
+        };
+        let incarnation = reply.head.incarnation();
+        self.absorb(reply).await?;
+        match self.log.issued(incarnation, records, self.clock.now()) {
+            true => Ok(()),
+            false => Err(overtaken()),
+        }
     }
 
     /// Where the log stands, and what a reader at `cursor` misses.

@@ -84,6 +84,11 @@ impl Entries {
             let stands = match what.as_str() {
                 "leased" => return Ok(Leased::Lease(lease)),
                 "standing" => standing(key, &value),
+                "behind" => {
+                    self.backplane.catch_up().await?;
+                    self.found_entry(key, &value)
+                        .or_else(|| standing(key, &value))
+                }
                 _ => self.found_entry(key, &value),
             };
             match stands {

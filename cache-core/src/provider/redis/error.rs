@@ -46,6 +46,14 @@ pub(super) fn too_late() -> Error {
     .without_effect()
 }
 
+/// What the server has taken, its successor does not know of.
+pub(super) fn overtaken() -> Error {
+    Error::new(
+        ErrorKind::Unready,
+        "the server's state was lost as it answered; it is tried again",
+    )
+}
+
 /// A setting is wrong.
 pub(super) fn configuration(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Configuration, message)

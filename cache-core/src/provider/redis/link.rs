@@ -51,6 +51,10 @@ impl Link {
         }
     }
 
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// When a call that is sent now is given up.
     pub(super) fn until(&self) -> Instant {
         Instant::now() + self.timeout

@@ -1,7 +1,7 @@
 //! Where calls go: to the one server that there is, or to the node of a cluster that has the key.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::redis::{Client, FromRedisValue, Value};
 
@@ -60,6 +60,15 @@ impl Links {
             Self::One(link) => link.primary.is(client),
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(cluster) => cluster.leads_to(client, key),
+        }
+    }
+
+    /// The longest that a round trip takes.
+    pub(super) fn timeout(&self) -> Duration {
+        match self {
+            Self::One(link) => link.timeout(),
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(cluster) => cluster.timeout(),
         }
     }
 

@@ -4,8 +4,11 @@
 //! begun, which hides all that was stored or descends from the last one. In the second case the
 //! log keeps to what it had applied and the state lacks, and the next heartbeat delivers it.
 
+use tokio::time::timeout;
+
 use super::backplane::Backplane;
 use super::call::Call;
+use super::error::overtaken;
 use super::on_failover::OnFailover;
 use super::reply::{Reply, lineage_from, record_from};
 use crate::error::{Error, ErrorKind, Result};
@@ -37,8 +40,19 @@ impl Backplane {
         }
     }
 
-    /// Applies what a reply brings; reads the whole state if that is not enough.
+    /// Applies what a reply brings; reads the whole state if that is not enough. Whoever is
+    /// waiting for an operation waits for that as for a round trip, and leaves the rest to the
+    /// heartbeat.
     pub(super) async fn absorb(&self, reply: Reply) -> Result<()> {
+        let absorbed = timeout(self.links.timeout(), self.take_in(reply));
+        absorbed.await.unwrap_or_else(|_| {
+            let message = "the log is being read anew; operations go on when that is done";
+            Err(Error::new(ErrorKind::Unready, message))
+        })
+    }
+
+    /// Like [`absorb`](Self::absorb), however long it takes.
+    pub(super) async fn take_in(&self, reply: Reply) -> Result<()> {
         if let Some(records) = &reply.records
             && self.log.apply(reply.head.incarnation(), records).is_ok()
         {
@@ -52,9 +66,7 @@ impl Backplane {
         if self.has_applied(reply.head) {
             return Ok(());
         }
-        // What that server has taken, its successor does not know of.
-        let message = "the server's state was lost as it answered; it is tried again";
-        Err(Error::new(ErrorKind::Unready, message))
+        Err(overtaken())
     }
 
     fn has_applied(&self, head: Stamp) -> bool {

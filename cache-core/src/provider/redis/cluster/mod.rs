@@ -13,6 +13,7 @@ mod survey;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use ::redis::{Client, ConnectionInfo, Value};
 
@@ -72,6 +73,10 @@ impl Cluster {
             probes: true,
             ..self.clone()
         }
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.shared.bounds.command
     }
 
     pub(super) fn reconnect(&self, key: &str) {

@@ -34,6 +34,11 @@ local function peek(key)
   return parse(redis.pcall('GETRANGE', key, 0, FIXED + #key - 1), key)
 end
 
+-- The number of the incarnation that something is stored in.
+local function number_of(there)
+  return struct.unpack('>I8', there.incarnation)
+end
+
 local function header_at(key, there)
   return redis.call('GETRANGE', key, 0, there.length - 1)
 end

@@ -2,13 +2,16 @@
 -- KEYS: the entry. ARGV: the lease's bytes, its time to live, the id of what was observed there
 -- (or nothing), the first sequence that is visible at this key.
 local key, lease, observed = KEYS[1], ARGV[1], ARGV[3]
-local there = peek(key)
+local mine, there = parse(lease, key), peek(key)
+if there and number_of(there) > number_of(mine) then
+  -- Who has not heard of a new incarnation cannot judge what is stored in it.
+  return { 'behind', redis.call('GET', key) }
+end
 if there and there.id ~= observed then
   if there.kind ~= LEASE then
     return { 'found', redis.call('GET', key) }
   end
   -- A load that an invalidation has made worthless must be neither joined nor waited for.
-  local mine = parse(lease, key)
   if there.incarnation == mine.incarnation and there.sequence >= tonumber(ARGV[4]) then
     return { 'standing', header_at(key, there) }
   end
