@@ -88,6 +88,16 @@ impl Watched {
         wait_for("the replica is promoted", promoted);
     }
 
+    /// Waits until what was the primary follows what was its replica.
+    ///
+    /// # Panics
+    ///
+    /// If that takes more than 20 seconds.
+    pub fn wait_for_demotion(&self) {
+        let follows = || replica_state(&self.primary) == "up";
+        wait_for("the old primary follows the new one", follows);
+    }
+
     /// Kills some of the sentinels.
     ///
     /// # Panics

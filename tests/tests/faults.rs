@@ -52,4 +52,6 @@ survived! {
     a_server_that_loses_all_scripts_is_survived: ScriptsFlushed,
     a_server_whose_memory_is_full_is_survived: Full,
     a_server_that_takes_no_writes_is_survived: ReadOnly,
+    a_primary_that_dies_under_sentinels_is_survived: FailedOver,
+    a_primary_that_stands_still_under_sentinels_is_survived: FailedOverStopped,
 }

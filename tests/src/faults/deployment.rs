@@ -1,16 +1,15 @@
-//! Three nodes, each behind a proxy of its own, on one server.
+//! Three nodes that share what they cache.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use cache_core::log::Log;
 use cache_core::{
-    Cache, Clock, EntryOptions, Error, Invalidated, MemoryTier, Provider, RedisProvider,
+    Cache, Clock, EntryOptions, Error, Invalidated, MemoryTier, Provider, RedisProviderBuilder,
 };
 
+use super::machines::Machines;
 use super::{COMMAND_TIMEOUT, Fault, HEARTBEAT, NODES, TOUCH_BOUND};
-use crate::redis_server::RedisServer;
-use crate::tcp_proxy::TcpProxy;
 
 /// One cache, as a process has it.
 pub(super) struct Node {
@@ -20,12 +19,6 @@ pub(super) struct Node {
     clock: Clock,
 }
 
-/// What can break.
-pub(super) struct Machines {
-    pub(super) server: RedisServer,
-    pub(super) proxies: Vec<TcpProxy>,
-}
-
 pub(super) struct Deployment {
     nodes: Vec<Arc<Node>>,
     machines: Machines,
@@ -33,14 +26,12 @@ pub(super) struct Deployment {
 
 impl Deployment {
     pub(super) async fn start(fault: Fault) -> Self {
-        let server = RedisServer::start_with(fault.server_arguments());
-        let proxy = |_| TcpProxy::start(server.address());
-        let proxies: Vec<_> = (0..NODES).map(proxy).collect();
+        let start = tokio::task::spawn_blocking(move || Machines::start(fault));
+        let machines = start.await.expect("the machines start");
         let mut nodes = Vec::new();
-        for (index, proxy) in proxies.iter().enumerate() {
-            nodes.push(Arc::new(Node::start(index, proxy).await));
+        for index in 0..NODES {
+            nodes.push(Arc::new(Node::start(index, machines.provider(index)).await));
         }
-        let machines = Machines { server, proxies };
         Self { nodes, machines }
     }
 
@@ -50,8 +41,8 @@ impl Deployment {
 }
 
 impl Node {
-    async fn start(index: usize, proxy: &TcpProxy) -> Self {
-        let provider = RedisProvider::builder(format!("redis://{}", proxy.address()))
+    async fn start(index: usize, provider: RedisProviderBuilder) -> Self {
+        let provider = provider
             .connect_timeout(COMMAND_TIMEOUT)
             .command_timeout(COMMAND_TIMEOUT)
             .heartbeat(HEARTBEAT)

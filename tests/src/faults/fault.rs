@@ -1,16 +1,6 @@
-//! What breaks, and how it is mended.
+//! What can break: the rows of the table, by name.
 
-use std::thread;
-use std::time::{Duration, Instant};
-
-use redis::Value;
-
-use super::deployment::Machines;
-use crate::redis_server::{RedisServer, free_port};
-use crate::tcp_proxy::Weather;
-
-/// From one blow to the next, where a fault is a series of them.
-const PERIOD: Duration = Duration::from_millis(100);
+use super::machines::Setup;
 
 /// Something that happens to the network of one node, or to the server of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,11 +39,15 @@ pub enum Fault {
     Full,
     /// The server is made a replica of nobody, and then a primary again.
     ReadOnly,
+    /// The primary dies, sentinels promote its replica, and the old primary comes back empty.
+    FailedOver,
+    /// The primary stands still, sentinels promote its replica, and the old primary goes on.
+    FailedOverStopped,
 }
 
 impl Fault {
     /// All of them, in the order of the table.
-    pub const EVERY: [Self; 17] = [
+    pub const EVERY: [Self; 19] = [
         Self::Nothing,
         Self::Cut,
         Self::HalfOpen,
@@ -71,6 +65,8 @@ impl Fault {
         Self::ScriptsFlushed,
         Self::Full,
         Self::ReadOnly,
+        Self::FailedOver,
+        Self::FailedOverStopped,
     ];
 
     /// The row's name.
@@ -93,6 +89,8 @@ impl Fault {
             Self::ScriptsFlushed => "server: `SCRIPT FLUSH` every 100 ms",
             Self::Full => "server: `maxmemory` reached",
             Self::ReadOnly => "server: `REPLICAOF`, then `NO ONE`",
+            Self::FailedOver => "sentinels: the primary `kill -9`",
+            Self::FailedOverStopped => "sentinels: the primary `SIGSTOP`",
         }
     }
 
@@ -104,78 +102,10 @@ impl Fault {
         }
     }
 
-    /// Breaks it for as long, and mends it.
-    pub(super) fn run(self, machines: &mut Machines, lasting: Duration) {
-        let Machines { server, proxies } = machines;
-        let proxy = &proxies[0];
-        if let Some(weather) = self.weather() {
-            proxy.turn(weather);
-            thread::sleep(lasting);
-            return proxy.turn(Weather::Clear);
-        }
+    pub(super) fn setup(self) -> Setup {
         match self {
-            Self::Cut => again_and_again(lasting, || proxy.cut_clients_off()),
-            Self::KilledEmpty | Self::KilledWithData => {
-                server.kill();
-                thread::sleep(lasting);
-                server.restart();
-            }
-            Self::Stopped => {
-                server.pause();
-                thread::sleep(lasting);
-                server.resume();
-            }
-            Self::Full => {
-                let limit = |bytes| tell(server, &["CONFIG", "SET", "maxmemory", bytes]);
-                limit("1");
-                thread::sleep(lasting);
-                limit("0");
-            }
-            Self::ReadOnly => {
-                tell(
-                    server,
-                    &["REPLICAOF", "127.0.0.1", &free_port().to_string()],
-                );
-                thread::sleep(lasting);
-                tell(server, &["REPLICAOF", "NO", "ONE"]);
-            }
-            _ => again_and_again(lasting, || tell(server, self.blow())),
+            Self::FailedOver | Self::FailedOverStopped => Setup::Watched,
+            _ => Setup::Server,
         }
-    }
-
-    fn weather(self) -> Option<Weather> {
-        Some(match self {
-            Self::Nothing => Weather::Clear,
-            Self::HalfOpen => Weather::HalfOpen,
-            Self::ShortDelay => Weather::Delay(Duration::from_millis(30)),
-            Self::LongDelay => Weather::Delay(Duration::from_millis(300)),
-            Self::Drip => Weather::Drip,
-            Self::Garbage => Weather::Garbage,
-            Self::Refused => Weather::Refused,
-            _ => return None,
-        })
-    }
-
-    /// What the server is told again and again.
-    fn blow(self) -> &'static [&'static str] {
-        match self {
-            Self::Asleep => &["DEBUG", "SLEEP", "0.5"],
-            Self::ClientsKilled => &["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"],
-            Self::Flushed => &["FLUSHALL"],
-            Self::ScriptsFlushed => &["SCRIPT", "FLUSH"],
-            _ => &["PING"],
-        }
-    }
-}
-
-fn tell(server: &RedisServer, command: &[&str]) {
-    let _: Value = server.cli(command);
-}
-
-fn again_and_again(lasting: Duration, blow: impl Fn()) {
-    let end = Instant::now() + lasting;
-    while Instant::now() < end {
-        blow();
-        thread::sleep(PERIOD);
     }
 }

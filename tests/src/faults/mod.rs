@@ -1,10 +1,12 @@
 //! What three nodes do while something is broken: the rows of `docs/faults.md`.
 //!
-//! Each row is one deployment: a server, three tiered caches behind a proxy each, readers and
-//! writers on all of them, and a source of truth that numbers its versions.
+//! Each row is one deployment: a server behind proxies, or several; three tiered caches on them,
+//! readers and writers on all of these, and a source of truth that numbers its versions.
 
+mod blows;
 mod deployment;
 mod fault;
+mod machines;
 mod report;
 mod traffic;
 mod truth;
