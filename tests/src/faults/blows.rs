@@ -9,8 +9,10 @@ use super::Fault;
 use super::machines::Machines;
 use crate::redis_server::{RedisServer, free_port};
 use crate::sentinels::Watched;
-use crate::tcp_proxy::{TcpProxy, Weather};
+use crate::tcp_proxy::{Slip, TcpProxy, Weather};
 
+/// One reply of so many comes out of step, where they do.
+const SLIPS_EVERY: usize = 7;
 /// From one blow to the next, where a fault is a series of them.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -85,6 +87,10 @@ impl Fault {
             Self::LongDelay => Weather::Delay(Duration::from_millis(300)),
             Self::Drip => Weather::Drip,
             Self::Garbage => Weather::Garbage,
+            Self::RepliesLost => Weather::OutOfStep(Slip::Lost, SLIPS_EVERY),
+            Self::RepliesTwice => Weather::OutOfStep(Slip::Twice, SLIPS_EVERY),
+            Self::RepliesSwapped => Weather::OutOfStep(Slip::Swapped, SLIPS_EVERY),
+            Self::RepliesReplaced => Weather::OutOfStep(Slip::Replaced, SLIPS_EVERY),
             Self::Refused => Weather::Refused,
             _ => return None,
         })

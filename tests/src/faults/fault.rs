@@ -19,6 +19,14 @@ pub enum Fault {
     Drip,
     /// Replies are noise.
     Garbage,
+    /// Replies are lost here and there, so that others' come in their place.
+    RepliesLost,
+    /// Replies come twice here and there, the second time in the place of others.
+    RepliesTwice,
+    /// Replies change places here and there.
+    RepliesSwapped,
+    /// Replies of other commands come here and there.
+    RepliesReplaced,
     /// Nobody listens.
     Refused,
     /// The server dies and comes back without its data.
@@ -47,7 +55,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, in the order of the table.
-    pub const EVERY: [Self; 19] = [
+    pub const EVERY: [Self; 23] = [
         Self::Nothing,
         Self::Cut,
         Self::HalfOpen,
@@ -55,6 +63,10 @@ impl Fault {
         Self::LongDelay,
         Self::Drip,
         Self::Garbage,
+        Self::RepliesLost,
+        Self::RepliesTwice,
+        Self::RepliesSwapped,
+        Self::RepliesReplaced,
         Self::Refused,
         Self::KilledEmpty,
         Self::KilledWithData,
@@ -79,6 +91,10 @@ impl Fault {
             Self::LongDelay => "one node: 300 ms each way",
             Self::Drip => "one node: replies drip, 5 ms a byte",
             Self::Garbage => "one node: replies are garbage",
+            Self::RepliesLost => "one node: a reply in 7 is lost, the others move up",
+            Self::RepliesTwice => "one node: a reply in 7 comes twice",
+            Self::RepliesSwapped => "one node: two replies in 7 change places",
+            Self::RepliesReplaced => "one node: a reply in 7 is another command's",
             Self::Refused => "one node: connection refused",
             Self::KilledEmpty => "server: `kill -9`, back empty",
             Self::KilledWithData => "server: `kill -9`, back with its data",

@@ -1,14 +1,15 @@
 //! What is sent to a server: a command, or a call of a script.
 
-use ::redis::{Arg, Cmd, Pipeline, ServerErrorKind, ToRedisArgs, Value, cmd};
+use ::redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, ToRedisArgs, Value, cmd};
 
+use super::echo::Echo;
 use super::script::Script;
 
 /// One command, or one call of a script.
 #[derive(Clone)]
 pub(super) struct Call {
     command: Cmd,
-    script: Option<&'static Script>,
+    script: Option<(&'static Script, Echo)>,
     /// Which of its words is the key that decides where it is sent; 0 if it has none.
     key: usize,
     has_deadline: bool,
@@ -37,11 +38,12 @@ impl Call {
     }
 
     pub(super) fn script(script: &'static Script, keys: &[&str]) -> Self {
-        let mut command = cmd("EVALSHA");
+        let (mut command, echo) = (cmd("EVALSHA"), Echo::new());
         command.arg(script.hash()).arg(keys.len()).arg(keys);
+        command.arg(echo.as_bytes());
         Self {
             command,
-            script: Some(script),
+            script: Some((script, echo)),
             key: 3,
             ..Self::command("")
         }
@@ -90,15 +92,23 @@ impl Call {
         pipeline.add_command(command);
     }
 
-    /// Which replies of a pipeline of these calls are theirs.
-    pub(super) fn answers(calls: &[Self], replies: Vec<Value>) -> Vec<Value> {
+    /// What the replies of a pipeline of these calls say to them.
+    pub(super) fn answers(calls: &[Self], replies: Vec<Value>) -> Result<Vec<Value>, RedisError> {
         let mut replies = replies.into_iter();
-        let answer = |call: &Self| replies.nth(usize::from(call.is_asking));
+        let mut reply = |call: &Self| replies.nth(usize::from(call.is_asking));
+        let answer = |call: &Self| Some(call.answer(reply(call)?));
         calls.iter().filter_map(answer).collect()
     }
 
+    fn answer(&self, reply: Value) -> Result<Value, RedisError> {
+        match self.script {
+            Some((_, echo)) => echo.answer(reply),
+            None => Ok(reply),
+        }
+    }
+
     pub(super) fn source(&self) -> Option<&'static str> {
-        self.script.map(Script::source)
+        self.script.map(|(script, _)| script.source())
     }
 
     /// Whether the server answers that it does not know the script.

@@ -32,7 +32,11 @@ impl Entries {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let slots = keys.iter().zip(self.values(keys).await?);
+        let values = self.values(keys).await?;
+        if values.len() != keys.len() {
+            return Err(Error::new(ErrorKind::Connection, UNUSABLE));
+        }
+        let slots = keys.iter().zip(values);
         Ok(slots.map(|(key, value)| self.slot(key, value)).collect())
     }
 

@@ -141,7 +141,7 @@ impl Link {
         let mut manager = self.primary.manager()?;
         let count = pipeline.len();
         let replies = manager.send_packed_commands(&pipeline, 0, count).await?;
-        Ok(Call::answers(calls, replies))
+        Call::answers(calls, replies)
     }
 
     /// The last of this server's milliseconds that is not after `until`.
@@ -164,7 +164,8 @@ impl Link {
 }
 
 fn may_be_on_its_way(error: &RedisError) -> bool {
-    error.is_io_error() && !error.is_connection_refusal()
+    let is_unknown = error.is_io_error() || error.kind() == Reported::Parse;
+    is_unknown && !error.is_connection_refusal()
 }
 
 /// The reply as a `T`, or the error that it is.

@@ -35,10 +35,11 @@ impl Entries {
                 .arg(count.max(1))
         };
         let (next, keys) = self.backplane.links.scan(cursor.0, step).await?;
-        // Keys that are not text are not ours.
+        // Keys that are not text are not ours; what was not asked for was meant for somebody else.
         let keys: Vec<_> = keys
             .into_iter()
             .filter_map(|key| String::from_utf8(key).ok())
+            .filter(|key| pattern.matches(key))
             .collect();
         let borrowed: Vec<_> = keys.iter().map(String::as_str).collect();
         let found = self.inspect(&borrowed).await?;

@@ -17,6 +17,7 @@ mod call;
 #[cfg(feature = "redis-cluster")]
 mod cluster;
 mod derived;
+mod echo;
 mod entries;
 mod error;
 mod keys;

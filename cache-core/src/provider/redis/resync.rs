@@ -7,15 +7,15 @@
 use tokio::time::timeout;
 
 use super::backplane::Backplane;
-use super::call::Call;
 use super::error::overtaken;
 use super::on_failover::OnFailover;
 use super::reply::{Reply, lineage_from, record_from};
+use super::script::PAGE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Barriers, Incarnation, Kind, Lineage, Positioned, Stamp};
 
 /// Barriers per page when the state is read.
-const PAGE: usize = 10_000;
+const PAGE_LENGTH: usize = 10_000;
 /// How often reading the state starts over because the log moved on too far meanwhile.
 const ATTEMPTS: usize = 8;
 /// See `log.lua`: each kind has this many scores.
@@ -98,9 +98,8 @@ impl Backplane {
 
     /// What the incarnation descends from. It does not change within one.
     async fn read_lineage(&self) -> Result<Lineage> {
-        let call = Call::on("ZRANGEBYSCORE", &self.keys.inv).arg(&["-2", "-2"]);
-        let members: Vec<Vec<u8>> = self.links.call(call).await?;
-        let lineage = members.first().map(|text| lineage_from(text));
+        let members = self.read_page("-2", "-2").await?;
+        let lineage = members.first().map(|(text, _)| lineage_from(text));
         let lineage = lineage.unwrap_or_default();
         Ok(match self.on_failover {
             OnFailover::Reappend => lineage,
@@ -114,19 +113,22 @@ impl Backplane {
         let mut barriers = Barriers::new(self.caps);
         let mut after = String::from("(-1");
         loop {
-            let call = Call::on("ZRANGEBYSCORE", &self.keys.inv)
-                .arg(&[after.as_str(), "+inf", "WITHSCORES", "LIMIT", "0"])
-                .arg(PAGE);
-            let page: Vec<(Vec<u8>, f64)> = self.links.call(call).await?;
+            let page = self.read_page(&after, "+inf").await?;
             for (text, score) in &page {
                 let record = record_from(text, &self.keys.root);
                 barriers.insert(&record, sequence_of(*score));
             }
             match page.last() {
-                Some((_, score)) if page.len() == PAGE => after = format!("({score}"),
+                Some((_, score)) if page.len() == PAGE_LENGTH => after = format!("({score}"),
                 _ => return Ok(barriers),
             }
         }
+    }
+
+    /// The first members of the state that have these scores, in their order.
+    async fn read_page(&self, from: &str, to: &str) -> Result<Vec<(Vec<u8>, f64)>> {
+        let call = PAGE.on(&[&self.keys.inv]).arg(from).arg(to);
+        self.links.call(call.arg(PAGE_LENGTH)).await
     }
 }
 

@@ -33,10 +33,17 @@ impl Script {
     }
 }
 
-/// A script of these files, with the flags that the server is told.
+/// A script of these files, with the flags that the server is told. It returns its first argument
+/// along with its answer: see `echo.rs`.
 macro_rules! script {
     ($flags:literal: $($file:literal),+) => {
-        Script::new(concat!("#!lua", $flags, "\n", $(include_str!(concat!("scripts/", $file))),+))
+        Script::new(concat!(
+            "#!lua",
+            $flags,
+            "\nlocal echo = table.remove(ARGV, 1)\nlocal function answer()\n",
+            $(include_str!(concat!("scripts/", $file)),)+
+            "end\nreturn { echo, answer() or false }\n",
+        ))
     };
 }
 
@@ -49,6 +56,7 @@ pub(super) static REMOVE: Script = script!(" flags=allow-oom": "entry.lua", "rem
 pub(super) static DROP: Script = script!(" flags=allow-oom": "entry.lua", "drop.lua");
 pub(super) static SWEEP: Script = script!(" flags=allow-oom": "sweep.lua");
 pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
+pub(super) static PAGE: Script = script!(" flags=no-writes": "page.lua");
 
 // What the server refuses then, as a whole and before it has written anything.
 pub(super) static LEASE: Script = script!("": "entry.lua", "lease.lua");

@@ -1,36 +1,21 @@
 //! A TCP proxy between a test and a server, that does to the connection what networks do.
 
-use std::io::{self, ErrorKind, Read, Write};
+mod replies;
+mod weather;
+
+use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use replies::Replies;
+pub use replies::Slip;
+pub use weather::Weather;
+
 /// How often the proxy looks for new connections.
 const POLL: Duration = Duration::from_millis(2);
-/// From one byte of a slow reply to the next.
-const DRIP: Duration = Duration::from_millis(5);
-
-/// What the proxy does to what it is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Weather {
-    /// Forwards everything.
-    Clear,
-    /// Takes everything, connections included, and forwards nothing. What has lost bytes by it
-    /// stays silent for good.
-    HalfOpen,
-    /// Holds back whatever comes, until the weather changes.
-    Held,
-    /// Holds back for this long whatever comes, in both directions.
-    Delay(Duration),
-    /// Forwards replies a byte at a time, five milliseconds apart.
-    Drip,
-    /// Replaces replies by as many bytes that mean nothing.
-    Garbage,
-    /// Listens no more; connections that stand end.
-    Refused,
-}
 
 /// Forwards connections to a server, to the end of the process.
 #[derive(Debug)]
@@ -233,6 +218,7 @@ impl Shared {
         direction: Direction,
     ) -> io::Result<()> {
         let mut buffer = [0; 16_384];
+        let mut replies = Replies::default();
         let mut is_silent = false;
         loop {
             let length = match from.read(&mut buffer) {
@@ -246,37 +232,13 @@ impl Shared {
                 continue;
             }
             let bytes = &mut buffer[..length];
-            weather.pass(bytes, to, direction)?;
             if direction == Direction::ToServer {
+                weather.pass(bytes, to, direction)?;
                 self.sent.fetch_add(length as u64, Ordering::AcqRel);
+            } else {
+                let mut whole = replies.pass(bytes, weather.slip());
+                weather.pass(&mut whole, to, direction)?;
             }
         }
-    }
-}
-
-impl Weather {
-    fn pass(self, bytes: &mut [u8], to: &mut TcpStream, direction: Direction) -> io::Result<()> {
-        match self {
-            Self::Delay(delay) => thread::sleep(delay),
-            Self::Drip if direction == Direction::ToClient => return drip(bytes, to),
-            Self::Garbage if direction == Direction::ToClient => scramble(bytes),
-            _ => {}
-        }
-        to.write_all(bytes)
-    }
-}
-
-fn drip(bytes: &[u8], to: &mut TcpStream) -> io::Result<()> {
-    for byte in bytes {
-        thread::sleep(DRIP);
-        to.write_all(&[*byte])?;
-    }
-    Ok(())
-}
-
-/// What comes out is never a reply: none begins with a byte of these, and none has a line's end.
-fn scramble(bytes: &mut [u8]) {
-    for (position, byte) in bytes.iter_mut().enumerate() {
-        *byte = 0x80 | byte.wrapping_mul(167).wrapping_add(position as u8);
     }
 }
