@@ -76,6 +76,17 @@ impl Watched {
         self.wait_for_promotion();
     }
 
+    /// Has the replica miss whatever the primary does from now on.
+    ///
+    /// # Panics
+    ///
+    /// If the primary cannot be told so.
+    pub fn cut_replication(&self) {
+        let primary = &self.primary;
+        let _: () = primary.cli(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
+        let _: u64 = primary.cli(&["CLIENT", "KILL", "TYPE", "replica"]);
+    }
+
     /// Waits until the sentinels name what was the replica as the primary.
     ///
     /// # Panics

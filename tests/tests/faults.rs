@@ -58,4 +58,7 @@ survived! {
     a_server_that_takes_no_writes_is_survived: ReadOnly,
     a_primary_that_dies_under_sentinels_is_survived: FailedOver,
     a_primary_that_stands_still_under_sentinels_is_survived: FailedOverStopped,
+    slots_that_move_in_a_cluster_are_survived: Resharded,
+    a_cluster_that_loses_the_node_with_the_log_is_survived: LogsNodeLost,
+    a_cluster_that_loses_a_node_with_entries_is_survived: EntriesNodeLost,
 }

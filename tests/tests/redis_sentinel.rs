@@ -24,13 +24,6 @@ fn builder(watched: &Watched) -> RedisProviderBuilder {
         .command_timeout(Duration::from_millis(500))
 }
 
-/// Has the replica miss whatever the primary does from now on.
-fn cut_replication(watched: &Watched) {
-    let primary = &watched.primary;
-    let _: () = primary.cli(&["ACL", "SETUSER", "default", "-psync", "-sync"]);
-    let _: u64 = primary.cli(&["CLIENT", "KILL", "TYPE", "replica"]);
-}
-
 fn in_touch(node: &RedisProvider) -> bool {
     node.log().in_touch(Clock::system().now())
 }
@@ -56,7 +49,7 @@ async fn an_invalidation_that_the_promoted_replica_never_received_is_not_lost() 
     let old = one.log().stamp().incarnation();
     let there = || watched.replica.cli::<u64>(&["EXISTS", &key]) == 1;
     eventually("the entry is replicated", there).await;
-    cut_replication(&watched);
+    watched.cut_replication();
     invalidate(&one, Record::Tag("t".into())).await;
     watched.primary.kill();
     watched.wait_for_promotion();

@@ -7,12 +7,17 @@ use redis::Value;
 
 use super::Fault;
 use super::machines::Machines;
+use crate::cluster::{Cluster, PRIMARIES, slot_of};
 use crate::redis_server::{RedisServer, free_port};
 use crate::sentinels::Watched;
 use crate::tcp_proxy::{Slip, TcpProxy, Weather};
 
+/// A key of the log, in a deployment with the default prefix.
+const LOG: &str = "{cache}:log";
 /// One reply of so many comes out of step, where they do.
 const SLIPS_EVERY: usize = 7;
+/// How far the replica is behind that takes over: all that was written for as long is lost.
+const LAG: Duration = Duration::from_millis(200);
 /// From one blow to the next, where a fault is a series of them.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -25,6 +30,14 @@ impl Fault {
                 None => self.strike(server, &proxies[0], lasting),
             },
             Machines::Watched(watched) => self.fail_over(watched, lasting),
+            Machines::Cluster(cluster) => {
+                let logs = cluster.owner_of(LOG);
+                match self {
+                    Self::Resharded => reshard(cluster, lasting),
+                    Self::LogsNodeLost => lose(cluster, logs, lasting),
+                    _ => lose(cluster, (logs + 1) % PRIMARIES, lasting),
+                }
+            }
         }
     }
 
@@ -61,6 +74,8 @@ impl Fault {
 
     /// The old primary comes back as one, until the sentinels find it.
     fn fail_over(self, watched: &mut Watched, lasting: Duration) {
+        watched.cut_replication();
+        thread::sleep(LAG);
         let is_killed = self == Self::FailedOver;
         let primary = &mut watched.primary;
         if is_killed {
@@ -112,6 +127,41 @@ fn turn(proxy: &TcpProxy, weather: Weather, lasting: Duration) {
     proxy.turn(weather);
     thread::sleep(lasting);
     proxy.turn(Weather::Clear);
+}
+
+/// Moves whatever slots something is stored in to the next primary each, and begins again.
+fn reshard(cluster: &Cluster, lasting: Duration) {
+    let end = Instant::now() + lasting;
+    let mut slots = used_slots(cluster).into_iter().cycle();
+    let mut move_next = || {
+        let slot = slots.next().expect("something is stored");
+        let to = (cluster.owner_of_slot(slot) + 1) % PRIMARIES;
+        cluster.move_slot(slot, to);
+    };
+    move_next();
+    while Instant::now() < end {
+        move_next();
+    }
+    cluster.wait_until_settled();
+}
+
+/// The log's slot first.
+fn used_slots(cluster: &Cluster) -> Vec<u16> {
+    let keys_of = |node| cluster.server(node).cli::<Vec<String>>(&["KEYS", "*"]);
+    let keys = (0..PRIMARIES).flat_map(keys_of);
+    let mut slots = vec![slot_of(LOG)];
+    slots.extend(keys.map(|key| slot_of(&key)));
+    slots
+}
+
+fn lose(cluster: &mut Cluster, node: usize, lasting: Duration) {
+    cluster.cut_replication(node);
+    thread::sleep(LAG);
+    cluster.kill(node);
+    thread::sleep(lasting);
+    cluster.wait_for_takeover(node);
+    cluster.restart(node);
+    cluster.wait_until_settled();
 }
 
 fn tell(server: &RedisServer, command: &[&str]) {

@@ -51,11 +51,18 @@ pub enum Fault {
     FailedOver,
     /// The primary stands still, sentinels promote its replica, and the old primary goes on.
     FailedOverStopped,
+    /// The slots of a cluster that something is stored in move from primary to primary, the log's
+    /// among them.
+    Resharded,
+    /// The node that has the log dies, its replica takes over, and it comes back as a replica.
+    LogsNodeLost,
+    /// Likewise a node that has entries only.
+    EntriesNodeLost,
 }
 
 impl Fault {
     /// All of them, in the order of the table.
-    pub const EVERY: [Self; 23] = [
+    pub const EVERY: [Self; 26] = [
         Self::Nothing,
         Self::Cut,
         Self::HalfOpen,
@@ -79,6 +86,9 @@ impl Fault {
         Self::ReadOnly,
         Self::FailedOver,
         Self::FailedOverStopped,
+        Self::Resharded,
+        Self::LogsNodeLost,
+        Self::EntriesNodeLost,
     ];
 
     /// The row's name.
@@ -107,6 +117,9 @@ impl Fault {
             Self::ReadOnly => "server: `REPLICAOF`, then `NO ONE`",
             Self::FailedOver => "sentinels: the primary `kill -9`",
             Self::FailedOverStopped => "sentinels: the primary `SIGSTOP`",
+            Self::Resharded => "cluster: all used slots move, again and again",
+            Self::LogsNodeLost => "cluster: the log's primary `kill -9`",
+            Self::EntriesNodeLost => "cluster: another primary `kill -9`",
         }
     }
 
@@ -121,6 +134,7 @@ impl Fault {
     pub(super) fn setup(self) -> Setup {
         match self {
             Self::FailedOver | Self::FailedOverStopped => Setup::Watched,
+            Self::Resharded | Self::LogsNodeLost | Self::EntriesNodeLost => Setup::Cluster,
             _ => Setup::Server,
         }
     }

@@ -3,6 +3,7 @@
 use cache_core::{RedisProvider, RedisProviderBuilder};
 
 use super::{Fault, NODES};
+use crate::cluster::Cluster;
 use crate::redis_server::RedisServer;
 use crate::sentinels::{NAME, Watched};
 use crate::tcp_proxy::TcpProxy;
@@ -13,6 +14,8 @@ pub(super) enum Machines {
     Server(RedisServer, Vec<TcpProxy>),
     /// A primary, its replica, and sentinels.
     Watched(Watched),
+    /// Three primaries and their replicas.
+    Cluster(Cluster),
 }
 
 /// Which machines there are.
@@ -20,6 +23,7 @@ pub(super) enum Machines {
 pub(super) enum Setup {
     Server,
     Watched,
+    Cluster,
 }
 
 impl Machines {
@@ -32,6 +36,7 @@ impl Machines {
                 Self::Server(server, proxies)
             }
             Setup::Watched => Self::Watched(Watched::start()),
+            Setup::Cluster => Self::Cluster(Cluster::start_replicated()),
         }
     }
 
@@ -43,6 +48,10 @@ impl Machines {
             }
             Self::Watched(watched) => {
                 RedisProvider::builder(format!("redis://{NAME}")).sentinels(watched.urls())
+            }
+            Self::Cluster(cluster) => {
+                let urls = cluster.urls();
+                RedisProvider::builder(&urls[0]).cluster_nodes(&urls[1..])
             }
         }
     }

@@ -85,9 +85,10 @@ Made by a program that anyone can run; it needs `redis-server` 7 or later:
 
 Each row is a deployment of its own: {NODES} caches with a memory tier over one server, each behind a
 TCP proxy, with readers and writers on all of them. It is broken for {seconds} s and then mended. `kill -9`
-and everything else happens to a real server; \"one node\" means the network of one of the {NODES}. Under
-three sentinels, which take half a second of silence for death, the old primary comes back as if
-nothing had been; the row goes on until it follows the replica that took its place.
+and everything else happens to a real server; \"one node\" means the network of one of the {NODES}. Rows
+with sentinels or a cluster (three primaries, a replica each) have no proxies. There the replica that
+takes over lacks what was written in the last 200 ms; the old primary comes back as if nothing had
+happened, and the row goes on until it follows the new one.
 
 - **Errors**: calls of `get_or_set_with` that panicked, or were not answered within 10 s. The cache's own
   errors cannot reach a caller: the only error type is that of the load. Must be 0.
