@@ -216,8 +216,15 @@ pub fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
+/// What starts a server: `redis-server`, or what the environment variable `REDIS_SERVER_BIN`
+/// names, such as a `valkey-server`.
+pub fn program() -> Command {
+    let named = std::env::var_os("REDIS_SERVER_BIN");
+    Command::new(named.unwrap_or_else(|| "redis-server".into()))
+}
+
 fn launch(port: u16, arguments: &[String], folder: &TempDir) -> Child {
-    let launched = Command::new("redis-server")
+    let launched = program()
         .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .args(["--save", "", "--appendonly", "no", "--dir"])
         .arg(folder.path())

@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use redis::{Client, FromRedisValue, RedisResult, cmd};
 use tempfile::TempDir;
 
-use crate::redis_server::{RedisServer, free_port};
+use crate::redis_server::{RedisServer, free_port, program};
 
 /// What the sentinels know the primary as.
 pub const NAME: &str = "mymaster";
@@ -134,7 +134,7 @@ impl Sentinel {
             path.display()
         );
         fs::write(path.join("sentinel.conf"), config).expect("the configuration");
-        let process = Command::new("redis-server")
+        let process = program()
             .arg(path.join("sentinel.conf"))
             .arg("--sentinel")
             .stdin(Stdio::null())

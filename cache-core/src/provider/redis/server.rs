@@ -218,7 +218,9 @@ pub(super) fn approve(info: &str, mode: &str) -> Result<()> {
         let message = format!("Redis {version} is too old: 7.0 or later is needed");
         return Err(configuration(message));
     }
-    let found = fields.get("redis_mode").copied().unwrap_or("an unknown");
+    // Valkey has a name of its own for it.
+    let found = fields.get("redis_mode").or(fields.get("server_mode"));
+    let found = found.copied().unwrap_or("an unknown");
     if found == mode {
         return Ok(());
     }
@@ -239,6 +241,8 @@ mod tests {
         let alone = "redis_version:7.0.15\r\nredis_mode:standalone\r\n";
         assert!(approve(alone, "standalone").is_ok());
         assert!(approve(alone, "cluster").is_err());
+        let valkey = "redis_version:7.2.4\r\nserver_name:valkey\r\nserver_mode:standalone\r\n";
+        assert!(approve(valkey, "standalone").is_ok());
         assert!(approve("redis_version:10.0.0\r\nredis_mode:cluster\r\n", "cluster").is_ok());
         for (info, reason) in [
             ("redis_version:6.2.7\r\nredis_mode:standalone\r\n", "6.2.7"),
