@@ -22,6 +22,8 @@ pub struct Watched {
     pub primary: RedisServer,
     /// Its replica at first.
     pub replica: RedisServer,
+    /// By which port the sentinels know the replica.
+    replica_port: u16,
     sentinels: Vec<Sentinel>,
 }
 
@@ -29,8 +31,12 @@ pub struct Watched {
 struct Sentinel {
     process: Child,
     port: u16,
+    tls_port: u16,
     _folder: TempDir,
 }
+
+/// Settings for TLS by their names, without ports; none for none.
+type Tls<'a> = &'a [(&'a str, String)];
 
 impl Watched {
     /// Starts all and waits until they know of each other.
@@ -39,18 +45,31 @@ impl Watched {
     ///
     /// If that takes more than 20 seconds.
     pub fn start() -> Self {
-        let at_once = ["--repl-diskless-sync-delay", "0"];
-        let primary = RedisServer::start_with(&at_once);
-        let port = primary.port().to_string();
-        let replica = ["--replicaof", "127.0.0.1", &port];
-        let replica = RedisServer::start_with(&[&replica, &at_once[..]].concat());
+        Self::form(&[])
+    }
+
+    /// Starts all with these settings, such as `("tls-cert-file", "server.pem")`. They talk to each
+    /// other over TLS only.
+    ///
+    /// # Panics
+    ///
+    /// Like [`start`](Self::start).
+    pub fn start_over_tls(settings: &[(&str, String)]) -> Self {
+        Self::form(settings)
+    }
+
+    fn form(tls: Tls<'_>) -> Self {
+        let (primary, port) = server(tls, &[]);
+        let port = port.to_string();
+        let (replica, replica_port) = server(tls, &["--replicaof", "127.0.0.1", &port]);
         let online = || replica_state(&replica) == "up";
         wait_for("the replica has synchronized", online);
-        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&port)).collect();
+        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&port, tls));
         let watched = Self {
+            sentinels: sentinels.collect(),
             primary,
             replica,
-            sentinels,
+            replica_port,
         };
         let ready = || watched.sentinels.iter().all(Sentinel::knows_all);
         wait_for("the sentinels know of each other", ready);
@@ -60,6 +79,12 @@ impl Watched {
     /// The URLs of the sentinels.
     pub fn urls(&self) -> Vec<String> {
         self.sentinels.iter().map(Sentinel::url).collect()
+    }
+
+    /// The URLs of the sentinels over TLS.
+    pub fn tls_urls(&self) -> Vec<String> {
+        let url = |sentinel: &Sentinel| format!("rediss://127.0.0.1:{}", sentinel.tls_port);
+        self.sentinels.iter().map(url).collect()
     }
 
     /// Has the sentinels promote the replica, although the primary is well.
@@ -93,7 +118,7 @@ impl Watched {
     ///
     /// If that takes more than 20 seconds.
     pub fn wait_for_promotion(&self) {
-        let port = self.replica.port().to_string();
+        let port = self.replica_port.to_string();
         let named = |sentinel: &Sentinel| sentinel.fields().is_some_and(|it| it["port"] == port);
         let promoted = || self.sentinels.iter().all(named);
         wait_for("the replica is promoted", promoted);
@@ -123,16 +148,20 @@ impl Watched {
 }
 
 impl Sentinel {
-    fn start(primary_port: &str) -> Self {
-        let (folder, port) = (tempfile::tempdir().expect("a folder"), free_port());
+    fn start(primary_port: &str, tls: Tls<'_>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (port, tls_port) = (free_port(), free_port());
         let path = folder.path();
-        let config = format!(
+        let mut config = format!(
             "port {port}\nbind 127.0.0.1\ndir {}\n\
              sentinel monitor {NAME} 127.0.0.1 {primary_port} 2\n\
              sentinel down-after-milliseconds {NAME} 500\n\
              sentinel failover-timeout {NAME} 5000\n",
             path.display()
         );
+        for (name, value) in over_tls(tls, tls_port) {
+            config += &format!("{name} {value}\n");
+        }
         fs::write(path.join("sentinel.conf"), config).expect("the configuration");
         let process = program()
             .arg(path.join("sentinel.conf"))
@@ -145,6 +174,7 @@ impl Sentinel {
         Self {
             process,
             port,
+            tls_port,
             _folder: folder,
         }
     }
@@ -177,6 +207,36 @@ impl Drop for Sentinel {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
+}
+
+/// A server, and the port that others are to use.
+fn server(tls: Tls<'_>, arguments: &[&str]) -> (RedisServer, u16) {
+    let tls_port = free_port();
+    let mut all = vec!["--repl-diskless-sync-delay".to_owned(), "0".to_owned()];
+    for (name, value) in over_tls(tls, tls_port) {
+        all.extend([format!("--{name}"), value]);
+    }
+    let mut all: Vec<_> = all.iter().map(String::as_str).collect();
+    all.extend(arguments);
+    let server = RedisServer::start_with(&all);
+    let port = if tls.is_empty() {
+        server.port()
+    } else {
+        tls_port
+    };
+    (server, port)
+}
+
+/// What makes a process listen on this port, and use TLS towards others; nothing without TLS.
+fn over_tls<'a>(tls: Tls<'a>, port: u16) -> Vec<(&'a str, String)> {
+    if tls.is_empty() {
+        return Vec::new();
+    }
+    let own = [
+        ("tls-port", port.to_string()),
+        ("tls-replication", "yes".into()),
+    ];
+    [&own, tls].concat()
 }
 
 fn replica_state(replica: &RedisServer) -> String {

@@ -4,11 +4,13 @@ use std::error::Error as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use cache_core::{Error, ErrorKind, RedisProvider, RedisProviderBuilder};
+use cache_core::testkit::eventually;
+use cache_core::{Error, ErrorKind, Provider, RedisProvider, RedisProviderBuilder};
 use cache_tests::redis_node::{
     build, delivered, entry, invalidate, key, key_record, refused, set, shown,
 };
 use cache_tests::redis_server::{RedisServer, free_port};
+use cache_tests::sentinels::{NAME, Watched};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
@@ -56,24 +58,12 @@ struct SecureServer {
 impl SecureServer {
     fn start(authority: &Authority, clients: &str) -> Self {
         let (files, port) = (tempfile::tempdir().unwrap(), free_port());
-        let identity = authority.vouch_for("localhost");
-        let file = |name: &str, content: &str| {
-            let path = files.path().join(name);
-            fs::write(&path, content).unwrap();
-            path.into_os_string().into_string().unwrap()
-        };
-        let plain = RedisServer::start_with(&[
-            "--tls-port",
-            &port.to_string(),
-            "--tls-auth-clients",
-            clients,
-            "--tls-ca-cert-file",
-            &file("ca.pem", &authority.pem()),
-            "--tls-cert-file",
-            &file("server.pem", &identity.certificate),
-            "--tls-key-file",
-            &file("server.key", &identity.key),
-        ]);
+        let mut arguments = vec!["--tls-port".into(), port.to_string()];
+        for (name, value) in settings(authority, "localhost", clients, &files) {
+            arguments.extend([format!("--{name}"), value]);
+        }
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        let plain = RedisServer::start_with(&arguments);
         Self {
             _plain: plain,
             port,
@@ -85,6 +75,27 @@ impl SecureServer {
         RedisProvider::builder(format!("rediss://localhost:{}", self.port))
             .connect_timeout(Duration::from_secs(5))
     }
+}
+
+/// How a server comes to speak TLS under a name, by files of its own.
+fn settings(
+    authority: &Authority,
+    name: &str,
+    clients: &str,
+    files: &TempDir,
+) -> Vec<(&'static str, String)> {
+    let identity = authority.vouch_for(name);
+    let file = |name: &str, content: &str| {
+        let path = files.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.into_os_string().into_string().unwrap()
+    };
+    vec![
+        ("tls-auth-clients", clients.into()),
+        ("tls-ca-cert-file", file("ca.pem", &authority.pem())),
+        ("tls-cert-file", file("server.pem", &identity.certificate)),
+        ("tls-key-file", file("server.key", &identity.key)),
+    ]
 }
 
 async fn refusal(builder: RedisProviderBuilder) -> Error {
@@ -199,4 +210,27 @@ async fn certificates_that_cannot_be_used_are_refused_before_anything_is_sent() 
         let shown = format!("{error:?}");
         assert!(!shown.contains("PRIVATE KEY"), "{shown}");
     }
+}
+
+#[tokio::test]
+async fn a_failover_is_followed_over_tls_to_sentinels_and_servers() {
+    let (authority, files) = (Authority::new(), tempfile::tempdir().unwrap());
+    let settings = settings(&authority, "127.0.0.1", "no", &files);
+    let watched = Watched::start_over_tls(&settings);
+    let builder = RedisProvider::builder(format!("rediss://{NAME}"))
+        .sentinels(watched.tls_urls())
+        .heartbeat(Duration::from_millis(100));
+    let one = build(builder.clone().tls_ca(authority.pem())).await;
+    set(&one, &key("x"), entry(&one, "old")).await;
+    let old = one.log().stamp().incarnation();
+    watched.fail_over();
+    let arrived = || one.log().stamp().incarnation() != old;
+    eventually("the node goes over to the promoted replica", arrived).await;
+    set(&one, &key("x"), entry(&one, "new")).await;
+    assert_eq!(watched.replica.cli::<u64>(&["EXISTS", &key("x")]), 1);
+    assert_eq!(shown(&one, &key("x")).await.as_deref(), Some("new"));
+
+    let stranger = builder.tls_ca(Authority::new().pem());
+    let told = told(&refusal(stranger).await);
+    assert!(told.contains("invalid peer certificate"), "{told}");
 }
