@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::backplane::Backplane;
 use super::call::Call;
+use super::error::UNUSABLE;
 use super::link::read;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
 use super::stored::{self, Form, Header};
