@@ -1,9 +1,13 @@
 //! An old primary that goes on answering, and one that comes back after its successor.
 
+use std::sync::Arc;
+
 use cache_core::log::Record;
 use cache_core::testkit::eventually;
-use cache_core::{Provider, RedisProvider};
-use cache_tests::redis_node::{build, delivered, invalidate, key, key_record, set, shown, tagged};
+use cache_core::{Entry, Payload, Provider, RedisProvider};
+use cache_tests::redis_node::{
+    build, delivered, invalidate, key, key_record, set, shown, slow, tagged, terms,
+};
 use cache_tests::redis_server::RedisServer;
 use cache_tests::replicated::{Replicated, in_contact};
 
@@ -89,4 +93,32 @@ async fn a_primary_of_the_past_shows_nothing_that_its_successor_has_hidden() {
     assert_eq!(shown(&node, &hit).await, None);
     let newcomer = on(servers.primary()).await;
     assert_eq!(shown(&newcomer, &hit).await, None);
+}
+
+#[tokio::test]
+async fn what_is_written_first_after_a_failover_stays() {
+    let (hit, counter) = (key("hit"), key("n"));
+    for sets_first in [true, false] {
+        let mut servers = Replicated::start();
+        let node = build(slow(servers.hiding())).await;
+        set(&node, &hit, tagged(&node, "old", &[])).await;
+        invalidate(&node, key_record(&counter)).await;
+        servers.part().await;
+        let before = node.log().stamp().incarnation();
+        servers.go_over();
+        // The connection breaks, and is made anew.
+        while node.get(&[&hit]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+        if sets_first {
+            set(&node, &hit, tagged(&node, "new", &[])).await;
+            assert_eq!(shown(&node, &hit).await.as_deref(), Some("new"));
+        }
+        for expected in 1..=3 {
+            let fresh = Entry::new(terms(&node, None, &[]), Payload::Counter(1));
+            let counted = node.increment(&counter, 1, Arc::new(fresh)).await;
+            assert_eq!(counted.unwrap(), expected, "{sets_first}");
+        }
+        assert_ne!(node.log().stamp().incarnation(), before);
+    }
 }

@@ -17,18 +17,26 @@ impl Entries {
         if entries.is_empty() {
             return Ok(());
         }
-        self.backplane.deliver_pending().await?;
-        let are_apart = self.backplane.links.are_many();
-        let stored = match are_apart {
-            true => self.set_apart(entries).await,
-            false => self.set_together(entries).await,
-        };
+        let mut stored = self.store(entries).await;
+        if stored.is_ok() && self.backplane.log.has_pending() {
+            // The log has begun anew under it: what waits since then would delete it again.
+            stored = self.store(entries).await;
+        }
         let is_unknown = |error: &Error| !error.had_no_effect();
         if stored.as_ref().is_err_and(is_unknown) {
             // Whether the new value stands there, the old one, or none: nobody shall see it.
             self.backplane.pend(&records(entries, Record::Key));
         }
         stored
+    }
+
+    async fn store(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
+        let delivered = self.backplane.deliver_pending().await;
+        delivered.map_err(Error::without_effect)?;
+        match self.backplane.links.are_many() {
+            true => self.set_apart(entries).await,
+            false => self.set_together(entries).await,
+        }
     }
 
     /// One script stores the entries and appends the records.
@@ -65,6 +73,8 @@ impl Entries {
     /// invalidated before.
     pub(super) async fn head(&self) -> Result<Stamp> {
         self.backplane.catch_up().await?;
+        // If the log has begun anew: what waits since then would delete what is stored now.
+        self.backplane.deliver_pending().await?;
         Ok(self.backplane.log.stamp())
     }
 }
