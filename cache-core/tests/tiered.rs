@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cache_core::testkit::{FailingProvider, Gate, Nodes, Switch};
 use cache_core::{Cache, ErrorKind, MemoryProvider, MemoryTier};
+use tokio::task::JoinHandle;
 
 fn tiered(tier: MemoryTier) -> (Cache, Switch) {
     let (provider, switch) = FailingProvider::new();
@@ -74,6 +75,37 @@ async fn an_answer_that_was_overtaken_by_a_write_is_not_copied() {
         let expected = (!invalidates).then_some("new");
         assert_eq!(read(&cache).await.unwrap().as_deref(), expected);
     }
+}
+
+/// A read that stands at a gate with what the remote tier has answered; `None` if it was a hit in
+/// memory.
+async fn held_reader(cache: &Cache, switch: &Switch) -> Option<(Gate, JoinHandle<()>)> {
+    let (gate, held) = Gate::new();
+    switch.hold_answer(held);
+    let cache = cache.clone();
+    let mut reader = tokio::spawn(async move {
+        assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
+    });
+    tokio::select! {
+        () = gate.entered() => Some((gate, reader)),
+        read = &mut reader => { read.unwrap(); None }
+    }
+}
+
+#[tokio::test]
+async fn readers_who_overlap_for_ever_do_not_keep_each_other_from_the_copy() {
+    let (cache, switch) = tiered(MemoryTier::new());
+    cache.set("k", "v").await.unwrap();
+    let mut earlier = held_reader(&cache, &switch).await.expect("no copy yet");
+    for _ in 0..10 {
+        let Some(later) = held_reader(&cache, &switch).await else {
+            return;
+        };
+        earlier.0.open();
+        earlier.1.await.unwrap();
+        earlier = later;
+    }
+    panic!("every reader went to the remote tier");
 }
 
 #[tokio::test]

@@ -4,6 +4,10 @@
 //! asked for, a lease is left at the key in memory; a record about the key that is applied
 //! meanwhile voids it, and the copy is not made. Records about tags, patterns and namespaces need
 //! no fence: a copy carries the entry's own stamp and is judged on each read.
+//!
+//! Who finds a fence joins it: it stands for "no record since it was left", and he asks later than
+//! that. If he left one of his own instead, callers who come faster than the remote tier answers
+//! would void each other's for ever.
 
 use std::fmt;
 use std::sync::Arc;
@@ -45,11 +49,11 @@ impl Near {
         log.in_touch(now.saturating_sub(self.tier.serve_while_away))
     }
 
-    /// Leaves a fence at a key, to be taken before the remote tier is asked; `None` if somebody
-    /// has just made a copy.
+    /// Leaves a fence at a key, or joins the one that stands, to be taken before the remote tier is
+    /// asked; `None` if somebody has just made a copy.
     pub(super) fn fence(self: &Arc<Self>, key: &Arc<str>) -> Option<Promotion> {
         let seen = self.store.get(key).map(|entry| entry.meta().id);
-        let token = self.store.lease(key, seen).ok()?;
+        let token = self.store.join(key, seen).ok()?;
         Some(Promotion {
             near: Arc::clone(self),
             key: Arc::clone(key),
@@ -122,5 +126,111 @@ impl Promotion {
 impl Drop for Promotion {
     fn drop(&mut self) {
         self.near.store.release(&self.key, self.token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Owner;
+    use crate::log::{Caps, Record};
+
+    const KEY: &str = "cache::k";
+
+    struct Tier {
+        near: Arc<Near>,
+        log: Log,
+    }
+
+    fn tier() -> Tier {
+        let log = Log::remote(Caps::DEFAULT);
+        let near = Near::new(MemoryTier::new(), Clock::system(), &log);
+        Tier { near, log }
+    }
+
+    impl Tier {
+        fn fence(&self) -> Promotion {
+            self.near.fence(&KEY.into()).expect("no copy is made")
+        }
+
+        fn entry(&self) -> Entry {
+            let meta = Meta {
+                id: EntryId::random(),
+                owner: Owner::HANDLE,
+                stamp: self.log.stamp(),
+                created: Clock::system().now(),
+                expires: None,
+                tags: [].into(),
+            };
+            Entry::new(meta, Payload::typed(1_u8))
+        }
+
+        /// Whether a copy is made with what the fence allows.
+        fn is_copied(&self, promotion: &Promotion) -> bool {
+            let entry = self.entry();
+            promotion.entry(&entry);
+            let copy = self.near.get(KEY);
+            copy.is_some_and(|copy| copy.meta().id == entry.meta().id)
+        }
+    }
+
+    #[test]
+    fn who_finds_a_fence_joins_it_and_both_may_copy() {
+        let tier = tier();
+        let (first, second) = (tier.fence(), tier.fence());
+        assert!(tier.is_copied(&first));
+        assert!(!tier.is_copied(&second), "there is a copy by now");
+        let (first, second) = (tier.fence(), tier.fence());
+        assert!(tier.is_copied(&second));
+        assert!(!tier.is_copied(&first), "there is a newer copy by now");
+    }
+
+    #[test]
+    fn a_record_voids_the_fence_for_all_who_hold_it() {
+        for record in [Record::Key(KEY.into()), Record::Changed(KEY.into())] {
+            let tier = tier();
+            let (first, second) = (tier.fence(), tier.fence());
+            tier.log.append_local(&record);
+            let third = tier.fence();
+            assert!(!tier.is_copied(&first));
+            assert!(!tier.is_copied(&second));
+            assert!(tier.is_copied(&third), "it was left after the record");
+        }
+    }
+
+    #[test]
+    fn a_new_state_of_the_log_voids_the_fence_for_all_who_hold_it() {
+        let tier = tier();
+        let (first, second) = (tier.fence(), tier.fence());
+        tier.near.fence_all();
+        assert!(!tier.is_copied(&first));
+        assert!(!tier.is_copied(&second));
+    }
+
+    #[test]
+    fn a_fence_stands_until_the_last_who_holds_it_is_gone() {
+        let tier = tier();
+        let (first, second, third) = (tier.fence(), tier.fence(), tier.fence());
+        drop((first, second));
+        assert!(tier.is_copied(&third));
+    }
+
+    #[test]
+    fn who_held_a_voided_fence_takes_nothing_of_the_next_one_along() {
+        let tier = tier();
+        let (first, second) = (tier.fence(), tier.fence());
+        tier.log.append_local(&Record::Key(KEY.into()));
+        let third = tier.fence();
+        drop((first, second));
+        assert!(tier.is_copied(&third));
+    }
+
+    #[test]
+    fn a_fence_beside_a_copy_replaces_it_by_what_was_asked_later() {
+        let tier = tier();
+        assert!(tier.is_copied(&tier.fence()));
+        let (first, second) = (tier.fence(), tier.fence());
+        assert!(tier.is_copied(&first));
+        assert!(!tier.is_copied(&second));
     }
 }

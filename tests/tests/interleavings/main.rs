@@ -3,8 +3,8 @@
 //! thing taken out, which the scheduler must find out; else it would prove nothing.
 //!
 //! What is copied: `cache-core/src/log/mod.rs` and `engine/mod.rs` (`judge`) in `publication.rs`,
-//! `engine/flight.rs` and `provider/memory/store.rs` in `flights.rs`, `engine/near.rs` in
-//! `promotion.rs`. Who changes those, changes these.
+//! `engine/flight.rs` and `provider/memory/store.rs` in `flights.rs`, `engine/near.rs` and the joining
+//! of `store.rs` in `promotion.rs`. Who changes those, changes these.
 
 mod flights;
 mod promotion;

@@ -16,13 +16,25 @@ enum Broken {
     FencedLate,
     /// Applying the record takes the copy away, and leaves the fence.
     FenceStays,
+    /// Applying the record voids the fence for one of those who hold it.
+    VoidedForOne,
+    /// Who finds a fence puts his own in its place.
+    Replaced,
+    /// The first who gives his fence back takes it from the others.
+    ReleasedByFirst,
 }
 
 /// `Store` of `Near`: the copy and the fence of one key, under the key's lock.
 #[derive(Default)]
 struct Store {
     copy: Option<u64>,
-    lease: Option<u64>,
+    lease: Option<Standing>,
+}
+
+#[derive(Clone, Copy)]
+struct Standing {
+    token: u64,
+    holders: usize,
 }
 
 struct Node {
@@ -47,20 +59,27 @@ impl Node {
         let version = self.remote.load(Ordering::SeqCst);
         let token = early.unwrap_or_else(|| self.fence());
         self.fill(token, version);
+        self.release(token);
         version
     }
 
-    /// `Near::fence`.
+    /// `Near::fence`, and `Store::join` in it.
     fn fence(&self) -> u64 {
         let token = self.next.fetch_add(1, Ordering::SeqCst);
-        self.near.lock().unwrap().lease = Some(token);
+        let mut near = self.near.lock().unwrap();
+        let joins = self.broken != Broken::Replaced;
+        let standing = near.lease.filter(|_| joins);
+        let (token, holders) = standing.map_or((token, 0), |it| (it.token, it.holders));
+        let holders = holders + 1;
+        near.lease = Some(Standing { token, holders });
         token
     }
 
     /// `Store::fill`.
     fn fill(&self, token: u64, version: u64) {
         let mut near = self.near.lock().unwrap();
-        if near.lease == Some(token) || self.broken == Broken::NoFence {
+        let stands = near.lease.is_some_and(|it| it.token == token);
+        if stands || self.broken == Broken::NoFence {
             *near = Store {
                 copy: Some(version),
                 lease: None,
@@ -68,26 +87,48 @@ impl Node {
         }
     }
 
+    /// `Store::release`.
+    fn release(&self, token: u64) {
+        let mut near = self.near.lock().unwrap();
+        let others = |it: Standing| Standing {
+            holders: it.holders - 1,
+            ..it
+        };
+        let ends = |it: &Standing| it.holders == 0 || self.broken == Broken::ReleasedByFirst;
+        if let Some(held) = near.lease.filter(|it| it.token == token) {
+            near.lease = Some(others(held)).filter(|it| !ends(it));
+        }
+    }
+
     /// `Log::apply` of `Changed`: it leaves no barrier that would hide the copy.
     fn apply_changed(&self, version: u64) {
         let mut near = self.near.lock().unwrap();
         near.copy = None;
-        if self.broken != Broken::FenceStays {
-            near.lease = None;
-        }
+        near.lease = match (self.broken, near.lease) {
+            (Broken::FenceStays, lease) => lease,
+            (Broken::VoidedForOne, Some(held)) if held.holders > 1 => Some(Standing {
+                holders: held.holders - 1,
+                ..held
+            }),
+            _ => None,
+        };
         drop(near);
         self.applied.store(version, Ordering::SeqCst);
     }
 }
 
-fn run(broken: Broken) {
-    let node = Arc::new(Node {
+fn node(broken: Broken) -> Arc<Node> {
+    Arc::new(Node {
         broken,
         near: Mutex::default(),
         remote: AtomicU64::new(1),
         applied: AtomicU64::new(1),
         next: AtomicU64::new(0),
-    });
+    })
+}
+
+fn run(broken: Broken) {
+    let node = node(broken);
     let readers: Vec<_> = (0..2)
         .map(|_| {
             let node = Arc::clone(&node);
@@ -102,6 +143,24 @@ fn run(broken: Broken) {
         reader.join().unwrap();
     }
     look(&node);
+}
+
+/// Nothing is written. One reader gives up, another does not, whatever others do meanwhile.
+fn overlap(broken: Broken) {
+    let node = node(broken);
+    let given_up = thread::spawn({
+        let node = Arc::clone(&node);
+        move || node.release(node.fence())
+    });
+    let other = thread::spawn({
+        let node = Arc::clone(&node);
+        move || {
+            node.ask();
+            assert!(node.near.lock().unwrap().copy.is_some(), "no copy is made");
+        }
+    });
+    given_up.join().unwrap();
+    other.join().unwrap();
 }
 
 /// A read that starts after the write was delivered sees nothing older.
@@ -132,4 +191,24 @@ fn a_fence_that_is_left_after_the_question_is_found_out() {
 #[test]
 fn a_fence_that_outlives_the_record_is_found_out() {
     breaks(|| run(Broken::FenceStays));
+}
+
+#[test]
+fn a_fence_that_is_voided_for_one_of_its_holders_is_found_out() {
+    breaks(|| run(Broken::VoidedForOne));
+}
+
+#[test]
+fn who_asks_makes_a_copy_whoever_asks_meanwhile() {
+    holds(|| overlap(Broken::Nothing));
+}
+
+#[test]
+fn fences_that_replace_each_other_are_found_out() {
+    breaks(|| overlap(Broken::Replaced));
+}
+
+#[test]
+fn a_fence_that_ends_with_its_first_holder_is_found_out() {
+    breaks(|| overlap(Broken::ReleasedByFirst));
 }

@@ -58,20 +58,38 @@ impl Store {
         key: &str,
         observed: Option<EntryId>,
     ) -> Result<EntryId, Arc<Entry>> {
-        self.leases.section(key, |leases| match self.get(key) {
-            Some(entry) if Some(entry.meta().id) != observed => Err(entry),
-            _ => {
-                let token = EntryId::random();
-                leases.insert(key.into(), token);
-                Ok(token)
-            }
+        self.reserve(key, observed, |leases| left_at(key, leases))
+    }
+
+    /// Like [`lease`](Self::lease), but joins one that stands: what voids it, voids it for all who
+    /// hold it, and the first of them who fills ends it.
+    pub(crate) fn join(&self, key: &str, observed: Option<EntryId>) -> Result<EntryId, Arc<Entry>> {
+        self.reserve(key, observed, |leases| match leases.get_mut(key) {
+            Some(standing) => standing.joined(),
+            None => left_at(key, leases),
         })
     }
 
-    /// Gives a lease back.
+    fn reserve(
+        &self,
+        key: &str,
+        observed: Option<EntryId>,
+        leave: impl FnOnce(&mut Standings) -> EntryId,
+    ) -> Result<EntryId, Arc<Entry>> {
+        self.leases.section(key, |leases| match self.get(key) {
+            Some(entry) if Some(entry.meta().id) != observed => Err(entry),
+            _ => Ok(leave(leases)),
+        })
+    }
+
+    /// Gives a lease back; it ends with the last who holds it.
     pub(crate) fn release(&self, key: &str, token: EntryId) {
         self.leases.section(key, |leases| {
-            if leases.get(key) == Some(&token) {
+            let Some(standing) = leases.get_mut(key).filter(|it| it.token == token) else {
+                return;
+            };
+            standing.holders -= 1;
+            if standing.holders == 0 {
                 leases.remove(key);
             }
         });
@@ -80,7 +98,10 @@ impl Store {
     /// Stores an entry if its lease still stands.
     pub(crate) fn fill(&self, key: &str, entry: Arc<Entry>, token: EntryId) -> bool {
         self.leases.section(key, |leases| {
-            if leases.get(key) != Some(&token) {
+            if leases
+                .get(key)
+                .is_none_or(|standing| standing.token != token)
+            {
                 return false;
             }
             leases.remove(key);
@@ -146,12 +167,31 @@ impl Store {
     }
 }
 
-/// The tokens of the loads that are under way in one shard, by key.
-type Tokens = HashMap<Box<str>, EntryId>;
+/// A lease, and how many hold it.
+struct Standing {
+    token: EntryId,
+    holders: usize,
+}
 
-/// The tokens of all loads that are under way. There are as many as loads.
+impl Standing {
+    fn joined(&mut self) -> EntryId {
+        self.holders += 1;
+        self.token
+    }
+}
+
+/// The leases in one shard, by key.
+type Standings = HashMap<Box<str>, Standing>;
+
+fn left_at(key: &str, leases: &mut Standings) -> EntryId {
+    let token = EntryId::random();
+    leases.insert(key.into(), Standing { token, holders: 1 });
+    token
+}
+
+/// The leases of all loads that are under way. There are no more than loads.
 struct Leases {
-    shards: Box<[Mutex<Tokens>]>,
+    shards: Box<[Mutex<Standings>]>,
     hasher: RandomState,
 }
 
@@ -170,7 +210,7 @@ impl Leases {
     }
 
     /// Runs `work` under the lock of the key's shard; no value is dropped meanwhile.
-    fn section<T>(&self, key: &str, work: impl FnOnce(&mut Tokens) -> T) -> T {
+    fn section<T>(&self, key: &str, work: impl FnOnce(&mut Standings) -> T) -> T {
         let shard = self.hasher.hash_one(key) as usize % SHARDS;
         deferred::section(|| {
             let mut leases = self.shards[shard]
