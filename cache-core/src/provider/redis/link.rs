@@ -15,7 +15,7 @@ use super::call::Call;
 use super::error::{from_redis, timed_out, unexpected};
 use super::primary::Primary;
 use super::server_time::ServerTime;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Timestamp;
 use crate::error::Result;
 
 /// How often a pipeline is sent again because a script was flushed under it.
@@ -27,17 +27,14 @@ const SILENCE: &str = "the server did not answer";
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) primary: Primary,
-    /// What this server's clock says.
-    pub(super) time: Arc<ServerTime>,
     timeout: Duration,
     breaker: Breaker,
 }
 
 impl Link {
-    pub(super) fn new(primary: Primary, timeout: Duration, clock: Clock) -> Self {
+    pub(super) fn new(primary: Primary, timeout: Duration) -> Self {
         Self {
             primary,
-            time: Arc::new(ServerTime::new(clock)),
             timeout,
             breaker: Breaker::new(),
         }
@@ -129,37 +126,34 @@ impl Link {
         Ok(())
     }
 
+    /// Connection and clock are those of one server, whatever takes its place meanwhile.
     async fn send(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>, RedisError> {
+        let current = self.primary.current()?;
         let deadline = match calls.iter().any(Call::has_deadline) {
-            true => self.deadline(until).await?,
+            true => current.deadline(until).await?,
             false => 0,
         };
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for call in calls {
             call.add_to(&mut pipeline, deadline);
         }
-        let mut manager = self.primary.manager()?;
+        let mut manager = current.manager.clone();
         let count = pipeline.len();
         let replies = manager.send_packed_commands(&pipeline, 0, count).await?;
         Call::answers(calls, replies)
     }
 
-    /// The last of this server's milliseconds that is not after `until`.
-    async fn deadline(&self, until: Instant) -> Result<u64, RedisError> {
-        if !self.time.is_known() {
-            self.ask_time().await?;
-        }
-        Ok(self.time.deadline(until).unwrap_or(0))
+    /// What the server's clock says; `None` if no server is known yet.
+    pub(super) fn time(&self) -> Option<Arc<ServerTime>> {
+        self.primary.get().map(|current| Arc::clone(&current.time))
     }
 
-    /// Has the server tell the time.
-    pub(super) async fn ask_time(&self) -> Result<(), RedisError> {
-        let sent = Instant::now();
-        let mut manager = self.primary.manager()?;
-        let (seconds, micros): (u64, u64) = ::redis::cmd("TIME").query_async(&mut manager).await?;
-        let told = Timestamp::from_micros(seconds * 1_000_000 + micros);
-        self.time.observe(sent, told);
-        Ok(())
+    /// Takes in what the server told between `sent` and now. `sent` has to be taken before the
+    /// call is handed over: what another server answers, whose place this one took, is none of it.
+    pub(super) fn observe(&self, sent: Instant, told: Timestamp) {
+        if let Some(time) = self.time() {
+            time.observe(sent, told);
+        }
     }
 }
 

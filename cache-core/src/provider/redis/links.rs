@@ -11,7 +11,7 @@ use super::cluster::Cluster;
 use super::error::from_redis;
 use super::link::{Link, read};
 use super::server_time::ServerTime;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 
 /// The connections that calls share.
@@ -152,18 +152,19 @@ impl Links {
 
     /// What the clock of the server says that has this key.
     pub(super) fn time(&self, key: &str) -> Arc<ServerTime> {
-        match self {
-            Self::One(link) => Arc::clone(&link.time),
+        let time = match self {
+            Self::One(link) => link.time(),
             #[cfg(feature = "redis-cluster")]
             Self::Cluster(cluster) => cluster.time(key),
-        }
+        };
+        time.unwrap_or_else(|| Arc::new(ServerTime::new(Clock::system())))
     }
 
     /// Takes in what the log's server told between `sent` and now. In a cluster that may not be
     /// the server that was meant, so each tells its own.
     pub(super) fn observe(&self, sent: Instant, told: Timestamp) {
         if let Self::One(link) = self {
-            link.time.observe(sent, told);
+            link.observe(sent, told);
         }
     }
 }

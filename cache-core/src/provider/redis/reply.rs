@@ -3,6 +3,7 @@
 use ::redis::{Value, from_redis_value};
 
 use super::error::unexpected;
+use super::server_time::told;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Incarnation, Kind, Lineage, Positioned, Record, Stamp};
@@ -32,7 +33,7 @@ impl Reply {
         Ok(Self {
             head: Stamp::new(incarnation, sequence),
             floors: floors_from(&floors)?,
-            server_time: Timestamp::from_micros(seconds * 1_000_000 + micros),
+            server_time: told((seconds, micros)),
             records: complete.then(|| (0..).zip(records).map(positioned).collect()),
         })
     }

@@ -19,7 +19,8 @@ use super::link::{Link, within};
 use super::links::Links;
 use super::primary::{Current, Primary};
 use super::sentinels::Sentinels;
-use crate::clock::{Clock, Timestamp};
+use super::server_time::{ServerTime, Told, told};
+use crate::clock::Clock;
 use crate::error::Result;
 
 /// The times that bound what is sent to a server.
@@ -37,6 +38,7 @@ pub(super) struct Server {
     links: Links,
     sentinels: Option<Arc<Sentinels>>,
     bounds: Bounds,
+    clock: Clock,
     client_name: Option<String>,
     approved: Arc<AtomicBool>,
 }
@@ -50,16 +52,19 @@ impl Server {
         bounds: Bounds,
         clock: Clock,
     ) -> Result<Self> {
-        let primary = Primary::default();
-        if sentinels.is_none() {
-            let client = Client::open(info.clone()).map_err(from_redis)?;
-            primary.replace(Current::new(client, bounds.connect).map_err(from_redis)?);
-        }
+        let primary = match sentinels {
+            Some(_) => Primary::default(),
+            None => {
+                let current = Current::open(info.clone(), bounds.connect, &clock);
+                Primary::of(current.map_err(from_redis)?)
+            }
+        };
         Ok(Self {
             info,
-            links: Links::One(Link::new(primary, bounds.command, clock)),
+            links: Links::One(Link::new(primary, bounds.command)),
             sentinels: sentinels.map(Arc::new),
             bounds,
+            clock,
             client_name: None,
             approved: Arc::default(),
         })
@@ -69,12 +74,13 @@ impl Server {
     #[cfg(feature = "redis-cluster")]
     pub(super) fn cluster(seeds: &[ConnectionInfo], bounds: Bounds, clock: Clock) -> Result<Self> {
         let info = seeds[0].clone();
-        let cluster = Cluster::new(seeds, bounds, clock)?;
+        let cluster = Cluster::new(seeds, bounds, clock.clone())?;
         Ok(Self {
             info,
             links: Links::Cluster(cluster),
             sentinels: None,
             bounds,
+            clock,
             client_name: None,
             approved: Arc::default(),
         })
@@ -170,25 +176,23 @@ impl Server {
         };
         let found = sentinels.primary().await?;
         let info = at(&self.info, found.host, found.port);
-        let client = Client::open(info).map_err(from_redis)?;
-        if link.primary.is(&client) {
+        if link.primary.is_at(info.addr()) {
             return Ok(());
         }
-        self.go_over(client, link).await
+        let next = Current::open(info, self.bounds.connect, &self.clock);
+        self.go_over(next.map_err(from_redis)?, link).await
     }
 
     /// Its clock is asked before anything else: the deadlines of writes are its moments.
-    async fn go_over(&self, client: Client, link: &Link) -> Result<()> {
-        let mut current = Current::new(client, self.bounds.connect).map_err(from_redis)?;
+    async fn go_over(&self, mut next: Current, link: &Link) -> Result<()> {
         let sent = Instant::now();
-        let ask = async { cmd("TIME").query_async(&mut current.manager).await };
-        let time: (u64, u64) =
-            within(self.bounds.connect, "the new primary did not answer", ask).await?;
-        tracing::info!(primary = %current.client.get_connection_info().addr(), "the sentinels name a primary");
+        let ask = async { cmd("TIME").query_async(&mut next.manager).await };
+        let time = within(self.bounds.connect, "the new primary did not answer", ask).await?;
+        let told = Told::since(sent, told(time));
+        tracing::info!(primary = %next.client.get_connection_info().addr(), "the sentinels name a primary");
         self.approved.store(false, Ordering::Release);
-        link.primary.replace(current);
-        let time = Timestamp::from_micros(time.0 * 1_000_000 + time.1);
-        link.time.start_over(sent, time);
+        let time = || ServerTime::told_before(self.clock.clone(), told);
+        link.primary.replace(|| next.by(time()));
         Ok(())
     }
 }

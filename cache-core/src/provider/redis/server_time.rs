@@ -9,17 +9,12 @@ use crate::clock::{Clock, Timestamp};
 /// a step of the server's clock goes unnoticed.
 const SAMPLE_LIFETIME: Duration = Duration::from_secs(10);
 
-/// Bounds on the server's clock, from the times that it has told.
+/// Bounds on one server's clock, from the times that it has told.
 pub(super) struct ServerTime {
     clock: Clock,
+    /// What was sent before went to another server, whose clock has nothing to say here.
     epoch: Instant,
-    known: Mutex<Known>,
-}
-
-struct Known {
-    best: Option<Sample>,
-    /// What was sent before went to another server, whose clock has nothing to say any more.
-    since: Option<Instant>,
+    best: Mutex<Option<Sample>>,
 }
 
 /// Microseconds by which the server's clock is ahead of `epoch`: at least and at most.
@@ -30,58 +25,67 @@ struct Sample {
     taken: Instant,
 }
 
+/// What a server's clock said at some moment between two of this machine's.
+#[derive(Clone, Copy)]
+pub(super) struct Told {
+    sent: Instant,
+    received: Instant,
+    server: Timestamp,
+}
+
 impl ServerTime {
-    /// `clock` is the one that entries are judged by; bounds are kept by the machine's own.
+    /// The clock of a server that has not told the time yet. `clock` is the one that entries are
+    /// judged by; bounds are kept by the machine's own.
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
             epoch: Instant::now(),
-            known: Mutex::new(Known {
-                best: None,
-                since: None,
-            }),
+            best: Mutex::default(),
         }
     }
 
-    /// Another server takes the place of the last one: this is what it told between `sent` and
-    /// now.
-    pub(super) fn start_over(&self, sent: Instant, server: Timestamp) {
-        let sample = self.sampled(sent, server);
-        *self.known() = Known {
-            best: Some(sample),
-            since: Some(Instant::now()),
-        };
+    /// The clock of a server that takes another's place now, and that told this when it was asked
+    /// before.
+    pub(super) fn told_before(clock: Clock, told: Told) -> Self {
+        let time = Self::new(clock);
+        *time.best() = Some(time.sample_of(told));
+        time
     }
 
-    /// Takes in what the server told between `sent` and now.
+    /// Takes in what was told between `sent` and now, if it was sent to this server.
     pub(super) fn observe(&self, sent: Instant, server: Timestamp) {
-        let sample = self.sampled(sent, server);
-        let mut known = self.known();
-        let concerns = known.since.is_none_or(|since| sent >= since);
-        if concerns && known.best.is_none_or(|best| sample.replaces(best)) {
-            known.best = Some(sample);
+        self.take_in(Told::since(sent, server));
+    }
+
+    fn take_in(&self, told: Told) {
+        if told.sent < self.epoch {
+            return;
+        }
+        let sample = self.sample_of(told);
+        let mut best = self.best();
+        if best.is_none_or(|best| sample.replaces(best)) {
+            *best = Some(sample);
         }
     }
 
-    fn sampled(&self, sent: Instant, server: Timestamp) -> Sample {
-        let received = Instant::now();
-        let server = i64::try_from(server.as_micros()).unwrap_or(i64::MAX);
+    fn sample_of(&self, told: Told) -> Sample {
+        let server = i64::try_from(told.server.as_micros()).unwrap_or(i64::MAX);
         Sample {
-            least: server.saturating_sub(self.since_epoch(received)),
-            most: server.saturating_sub(self.since_epoch(sent)),
-            taken: received,
+            least: server.saturating_sub(self.since_epoch(told.received)),
+            most: server.saturating_sub(self.since_epoch(told.sent)),
+            taken: told.received,
         }
     }
 
     /// Whether the server has told the time yet.
     pub(super) fn is_known(&self) -> bool {
-        self.sample().is_some()
+        self.best().is_some()
     }
 
     /// The millisecond of the server's clock that comes no later than `until`; `None` if the
     /// server has not told the time yet.
     pub(super) fn deadline(&self, until: Instant) -> Option<u64> {
-        let sample = self.sample()?;
+        let sample = (*self.best())?;
         let deadline = self.since_epoch(until).saturating_add(sample.least);
         u64::try_from(deadline / 1_000).ok()
     }
@@ -89,32 +93,52 @@ impl ServerTime {
     /// A moment of the server's, in whole milliseconds, on the clock that entries are judged by.
     /// Where it is not known exactly, the earlier: an entry seems to expire sooner, never later.
     pub(super) fn local(&self, server_millis: u64) -> Timestamp {
-        let most = self.sample().map_or(0, |sample| sample.most);
-        let server_now = self.since_epoch(Instant::now()).saturating_add(most);
+        let Some(sample) = *self.best() else {
+            return Timestamp::from_micros(0);
+        };
+        let server_now = self.since_epoch(Instant::now()).saturating_add(sample.most);
         let moment = i64::try_from(server_millis.saturating_mul(1_000)).unwrap_or(i64::MAX);
         let ahead = moment.saturating_sub(server_now);
         let now = self.clock.now().as_micros();
         Timestamp::from_micros(now.saturating_add_signed(ahead))
     }
 
-    fn sample(&self) -> Option<Sample> {
-        self.known().best
+    fn best(&self) -> MutexGuard<'_, Option<Sample>> {
+        self.best.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+    /// Negative for what was before.
     fn since_epoch(&self, moment: Instant) -> i64 {
-        micros(moment.saturating_duration_since(self.epoch))
+        let after = micros(moment.saturating_duration_since(self.epoch));
+        after - micros(self.epoch.saturating_duration_since(moment))
+    }
+}
+
+impl Told {
+    /// What was told between `sent` and now.
+    pub(super) fn since(sent: Instant, server: Timestamp) -> Self {
+        Self {
+            sent,
+            received: Instant::now(),
+            server,
+        }
     }
 }
 
 impl Sample {
     fn replaces(self, best: Self) -> bool {
         let outlived = self.taken.saturating_duration_since(best.taken) > SAMPLE_LIFETIME;
-        outlived || self.most - self.least <= best.most - best.least
+        outlived || self.width() <= best.width()
     }
+
+    fn width(self) -> i64 {
+        self.most.saturating_sub(self.least)
+    }
+}
+
+/// The moment that `TIME` answers: seconds, and microseconds.
+pub(super) fn told((seconds, micros): (u64, u64)) -> Timestamp {
+    Timestamp::from_micros(seconds.saturating_mul(1_000_000).saturating_add(micros))
 }
 
 fn micros(span: Duration) -> i64 {
@@ -125,46 +149,70 @@ fn micros(span: Duration) -> i64 {
 mod tests {
     use super::*;
 
+    const ROUND_TRIP: Duration = Duration::from_millis(200);
+    const SPAN: Duration = Duration::from_secs(1);
+
+    fn time() -> ServerTime {
+        ServerTime::new(Clock::system())
+    }
+
     #[test]
     fn without_a_word_from_the_server_there_is_no_deadline() {
-        let time = ServerTime::new(Clock::system());
-        assert!(!time.is_known());
-        assert_eq!(time.deadline(Instant::now()), None);
+        assert!(!time().is_known());
+        assert_eq!(time().deadline(Instant::now()), None);
+    }
+
+    #[test]
+    fn without_a_word_from_the_server_everything_has_expired() {
+        assert!(time().local(u64::MAX) < Clock::system().now());
     }
 
     #[test]
     fn a_deadline_is_never_later_than_the_span_after_the_servers_now() {
-        let time = ServerTime::new(Clock::system());
-        let sent = Instant::now();
-        time.observe(sent, Timestamp::from_millis(5_000_000));
-        let until = Instant::now() + Duration::from_secs(1);
-        let deadline = time.deadline(until).unwrap();
-        let elapsed = u64::try_from(sent.elapsed().as_millis()).unwrap();
+        let time = time();
+        time.observe(Instant::now(), Timestamp::from_millis(5_000_000));
+        let deadline = time.deadline(Instant::now() + SPAN).unwrap();
+        let elapsed = u64::try_from(time.epoch.elapsed().as_millis()).unwrap();
         assert!(deadline <= 5_000_000 + 1_000 + elapsed);
         assert!(deadline >= 5_000_000 + 999);
     }
 
     #[test]
-    fn another_servers_clock_counts_from_the_change_on_however_slow_it_told_the_time() {
-        let time = ServerTime::new(Clock::system());
+    fn a_server_that_takes_anothers_place_has_its_own_clock_however_slow_it_told_the_time() {
+        let sent = Instant::now().checked_sub(ROUND_TRIP).unwrap();
+        let told = Told::since(sent, Timestamp::from_millis(5_000_000));
+        let time = ServerTime::told_before(Clock::system(), told);
+        let deadline = time.deadline(Instant::now() + SPAN).unwrap();
+        assert!((5_000_999..5_002_000).contains(&deadline), "{deadline}");
+    }
+
+    #[test]
+    fn an_answer_to_what_was_sent_to_its_predecessor_says_nothing_of_its_clock() {
         let before = Instant::now();
+        let told = Told::since(before, Timestamp::from_millis(5_000_000));
+        let time = ServerTime::told_before(Clock::system(), told);
         time.observe(before, Timestamp::from_millis(9_000_000));
-        let slow = before.checked_sub(Duration::from_millis(200)).unwrap();
-        time.start_over(slow, Timestamp::from_millis(5_000_000));
-        // An answer of the old server that was on its way.
-        time.observe(before, Timestamp::from_millis(9_000_000));
-        let until = Instant::now() + Duration::from_secs(1);
-        let deadline = time.deadline(until).unwrap();
+        let deadline = time.deadline(Instant::now() + SPAN).unwrap();
         assert!(deadline < 6_000_000, "{deadline}");
     }
 
     #[test]
     fn an_entry_seems_to_expire_no_later_than_it_does() {
-        let time = ServerTime::new(Clock::system());
-        let sent = Instant::now() - Duration::from_millis(200);
-        time.observe(sent, Timestamp::from_millis(5_000_000));
+        let sent = Instant::now().checked_sub(ROUND_TRIP).unwrap();
+        let told = Told::since(sent, Timestamp::from_millis(5_000_000));
+        let time = ServerTime::told_before(Clock::system(), told);
         let before = Clock::system().now();
         let left = time.local(5_001_000).since(before);
-        assert!(left <= Duration::from_secs(1), "{left:?}");
+        assert!(left <= SPAN - ROUND_TRIP, "{left:?}");
+        assert!(left >= SPAN / 2, "{left:?}");
+    }
+
+    #[test]
+    fn a_clock_that_is_out_of_range_stays_there() {
+        let end = super::told((u64::MAX, u64::MAX));
+        assert_eq!(end.as_micros(), u64::MAX);
+        let time = time();
+        time.observe(Instant::now(), end);
+        assert!(time.deadline(Instant::now()).is_some());
     }
 }

@@ -95,11 +95,8 @@ impl Cluster {
         owner.is_ok_and(|node| node.link.primary.is(client))
     }
 
-    pub(super) fn time(&self, key: &str) -> Arc<ServerTime> {
-        match self.owner(key) {
-            Ok(node) => Arc::clone(&node.link.time),
-            Err(_) => Arc::new(ServerTime::new(self.shared.clock.clone())),
-        }
+    pub(super) fn time(&self, key: &str) -> Option<Arc<ServerTime>> {
+        self.owner(key).ok()?.link.time()
     }
 
     /// Goes through the nodes by their addresses. The cursor of a node has room below the number

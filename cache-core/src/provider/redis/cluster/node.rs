@@ -4,16 +4,17 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use ::redis::{Client, ConnectionAddr, ConnectionInfo, Value};
+use ::redis::{ConnectionAddr, ConnectionInfo, Value};
 
 use super::map::{Address, Range, ranges_from};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::redis::call::Call;
 use crate::provider::redis::error::{UNUSABLE, from_redis};
 use crate::provider::redis::link::{Link, read, within};
 use crate::provider::redis::primary::{Current, Primary};
 use crate::provider::redis::server::{Bounds, approve};
+use crate::provider::redis::server_time::told;
 
 /// A node of a cluster.
 pub(super) struct Node {
@@ -37,12 +38,10 @@ impl Node {
     /// Does not connect.
     pub(super) fn new(info: ConnectionInfo, bounds: &Bounds, clock: &Clock) -> Result<Arc<Self>> {
         let address = address_of(&info);
-        let client = Client::open(info).map_err(from_redis)?;
-        let primary = Primary::default();
-        primary.replace(Current::new(client, bounds.connect).map_err(from_redis)?);
+        let current = Current::open(info, bounds.connect, clock).map_err(from_redis)?;
         Ok(Arc::new(Self {
             address,
-            link: Link::new(primary, bounds.command, clock.clone()),
+            link: Link::new(Primary::of(current), bounds.command),
             run: Mutex::default(),
         }))
     }
@@ -67,11 +66,12 @@ impl Node {
     }
 
     async fn learn_time(&self, until: Instant) -> Result<()> {
-        if self.link.time.is_known() {
+        let current = self.link.primary.current().map_err(from_redis)?;
+        if current.time.is_known() {
             return Ok(());
         }
         let left = until.saturating_duration_since(Instant::now());
-        within(left, "a node did not tell the time", self.link.ask_time()).await
+        within(left, "a node did not tell the time", current.ask_time()).await
     }
 
     /// Asks how it is, once per heartbeat. A node that does not answer gets a new connection.
@@ -93,9 +93,7 @@ impl Node {
         let replies = link.calls(&calls, link.until()).await?;
         let mut replies = replies.into_iter().skip(naming.len());
         let mut next = || replies.next().unwrap_or(Value::Nil);
-        let (seconds, micros): (u64, u64) = read(next())?;
-        let told = Timestamp::from_micros(seconds * 1_000_000 + micros);
-        self.link.time.observe(sent, told);
+        self.link.observe(sent, told(read(next())?));
         // Before the rest is read: another kind of server refuses it.
         let server: String = read(next())?;
         approve(&server, "cluster")?;
