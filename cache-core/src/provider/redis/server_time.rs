@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, Timestamp};
 
 /// How long a sample is preferred to one that was taken over a slower round trip. Bounds how long
-/// a step of the server's clock goes unnoticed.
+/// the drift of the two clocks goes unnoticed; a step of either is noticed at once.
 const SAMPLE_LIFETIME: Duration = Duration::from_secs(10);
 
 /// Bounds on one server's clock, from the times that it has told.
@@ -22,6 +22,7 @@ pub(super) struct ServerTime {
 struct Sample {
     least: i64,
     most: i64,
+    sent: Instant,
     taken: Instant,
 }
 
@@ -73,6 +74,7 @@ impl ServerTime {
         Sample {
             least: server.saturating_sub(self.since_epoch(told.received)),
             most: server.saturating_sub(self.since_epoch(told.sent)),
+            sent: told.sent,
             taken: told.received,
         }
     }
@@ -128,7 +130,14 @@ impl Told {
 impl Sample {
     fn replaces(self, best: Self) -> bool {
         let outlived = self.taken.saturating_duration_since(best.taken) > SAMPLE_LIFETIME;
-        outlived || self.width() <= best.width()
+        outlived || self.width() <= best.width() || self.disproves(best)
+    }
+
+    /// Whether a clock was stepped between the two. An answer that was on its way meanwhile may be
+    /// the older one.
+    fn disproves(self, best: Self) -> bool {
+        let agrees = self.least <= best.most && best.least <= self.most;
+        self.sent >= best.taken && !agrees
     }
 
     fn width(self) -> i64 {
@@ -150,10 +159,29 @@ mod tests {
     use super::*;
 
     const ROUND_TRIP: Duration = Duration::from_millis(200);
+    const HOUR: Duration = Duration::from_secs(3_600);
     const SPAN: Duration = Duration::from_secs(1);
 
     fn time() -> ServerTime {
         ServerTime::new(Clock::system())
+    }
+
+    impl ServerTime {
+        /// Takes in what was asked so long after the beginning, and answered in the middle of the
+        /// round trip by a clock that is ahead by so much.
+        fn hear(&self, asked: Duration, round_trip: Duration, ahead: Duration) {
+            let sent = self.epoch + asked;
+            self.take_in(Told {
+                sent,
+                received: sent + round_trip,
+                server: Timestamp::from_micros(0).saturating_add(asked + round_trip / 2 + ahead),
+            });
+        }
+
+        /// How far ahead the server's clock is, at least.
+        fn ahead(&self) -> Duration {
+            Duration::from_millis(self.deadline(self.epoch).unwrap())
+        }
     }
 
     #[test]
@@ -205,6 +233,34 @@ mod tests {
         let left = time.local(5_001_000).since(before);
         assert!(left <= SPAN - ROUND_TRIP, "{left:?}");
         assert!(left >= SPAN / 2, "{left:?}");
+    }
+
+    #[test]
+    fn a_step_of_the_clock_counts_at_once_in_either_direction() {
+        for stepped in [HOUR / 2, HOUR * 2] {
+            let time = time();
+            time.hear(Duration::ZERO, Duration::ZERO, HOUR);
+            time.hear(SPAN, ROUND_TRIP, stepped);
+            assert_eq!(time.ahead(), stepped - ROUND_TRIP / 2);
+        }
+    }
+
+    #[test]
+    fn an_answer_that_was_under_way_when_the_clock_was_stepped_does_not_undo_the_step() {
+        let time = time();
+        time.hear(SPAN, Duration::ZERO, HOUR * 2);
+        time.hear(SPAN - ROUND_TRIP / 2, ROUND_TRIP, HOUR);
+        assert_eq!(time.ahead(), HOUR * 2);
+    }
+
+    #[test]
+    fn a_slower_answer_that_agrees_leaves_the_faster_one_for_ten_seconds() {
+        let time = time();
+        time.hear(Duration::ZERO, Duration::ZERO, HOUR);
+        time.hear(SPAN, ROUND_TRIP, HOUR);
+        assert_eq!(time.ahead(), HOUR);
+        time.hear(SAMPLE_LIFETIME, ROUND_TRIP, HOUR);
+        assert_eq!(time.ahead(), HOUR - ROUND_TRIP / 2);
     }
 
     #[test]
