@@ -157,9 +157,14 @@ impl Link {
     }
 }
 
+/// Whether the server may yet come to what was sent: after all but an answer of its own, and a
+/// connection that it refused.
 fn may_be_on_its_way(error: &RedisError) -> bool {
-    let is_unknown = error.is_io_error() || error.kind() == Reported::Parse;
-    is_unknown && !error.is_connection_refusal()
+    let is_answer = matches!(
+        error.kind(),
+        Reported::Server(_) | Reported::Extension | Reported::AuthenticationFailed
+    );
+    !is_answer && !error.is_connection_refusal()
 }
 
 /// The reply as a `T`, or the error that it is.
@@ -177,5 +182,35 @@ pub(super) async fn within<T>(
     match tokio::time::timeout(bound, attempt).await {
         Ok(outcome) => outcome.map_err(from_redis),
         Err(_) => Err(timed_out(failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_was_not_answered_by_the_server_may_still_be_on_its_way() {
+        let broke = RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        assert!(may_be_on_its_way(&broke));
+        for kind in [
+            Reported::Parse,
+            Reported::UnexpectedReturnType,
+            Reported::Io,
+        ] {
+            assert!(may_be_on_its_way(&(kind, "nonsense").into()), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_refused_is_not_on_its_way() {
+        let refused = RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert!(!may_be_on_its_way(&refused));
+        let loading = Reported::Server(ServerErrorKind::BusyLoading);
+        for kind in [loading, Reported::Extension, Reported::AuthenticationFailed] {
+            assert!(!may_be_on_its_way(&(kind, "no").into()), "{kind:?}");
+        }
     }
 }
