@@ -10,6 +10,7 @@ use cache_core::testkit::eventually;
 use cache_core::{
     Cache, Clock, ErrorKind, Invalidated, OnFailover, Provider, RedisProvider, RedisProviderBuilder,
 };
+use cache_tests::fake_sentinel::FakeSentinel;
 use cache_tests::redis_node::{build, delivered, invalidate, key, refused, set, shown, tagged};
 use cache_tests::redis_server::RedisServer;
 use cache_tests::sentinels::{NAME, Watched};
@@ -156,6 +157,10 @@ async fn sentinels_that_cannot_be_are_refused() {
             "no sentinel",
         ),
         (
+            RedisProvider::builder("redis://mymaster").sentinels([server.url(), server.url()]),
+            "twice",
+        ),
+        (
             RedisProvider::builder("redis://mymaster:6380").sentinels([server.url()]),
             "no port",
         ),
@@ -172,6 +177,52 @@ async fn sentinels_that_cannot_be_are_refused() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
         assert!(error.to_string().contains(reason), "{error}");
     }
+}
+
+/// Settings for sentinels that say what the test has them say.
+fn told_by(sentinels: &[FakeSentinel]) -> RedisProviderBuilder {
+    RedisProvider::builder(format!("redis://{NAME}"))
+        .sentinels(sentinels.iter().map(FakeSentinel::url))
+        .heartbeat(Duration::from_millis(20))
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_primary_is_not_followed_although_the_sentinels_name_it() {
+    let primary = RedisServer::start();
+    let port = primary.port().to_string();
+    let writable = [
+        "--replicaof",
+        "127.0.0.1",
+        &port,
+        "--replica-read-only",
+        "no",
+    ];
+    let replica = RedisServer::start_with(&writable);
+    let sentinels = [FakeSentinel::start(replica.port(), 0)];
+    let error = refused(told_by(&sentinels).build().await);
+    assert_eq!(error.kind(), ErrorKind::Unready, "{error:?}");
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert!(cause.to_string().contains("no primary"), "{cause}");
+}
+
+#[tokio::test]
+async fn one_sentinel_of_three_is_too_few_although_no_other_is_listed() {
+    let server = RedisServer::start();
+    let sentinels = [FakeSentinel::start(server.port(), 2)];
+    let error = refused(told_by(&sentinels).build().await);
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert!(cause.to_string().contains("1 of 3"), "{cause}");
+}
+
+#[tokio::test]
+async fn a_sentinel_that_is_always_the_last_to_answer_keeps_its_connection() {
+    let server = RedisServer::start();
+    let mut sentinels = [0; 3].map(|_| FakeSentinel::start(server.port(), 2));
+    sentinels[0].slow_down(Duration::from_millis(50));
+    let _node = build(told_by(&sentinels)).await;
+    let asked = || sentinels[1].questions() >= 10 && sentinels[0].questions() >= 5;
+    eventually("the sentinels are asked", asked).await;
+    assert_eq!(sentinels[0].connections(), 1);
 }
 
 /// Versions of one row, and when each was announced to all nodes.

@@ -1,5 +1,6 @@
 //! Assembling a provider.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -80,10 +81,13 @@ impl RedisProviderBuilder {
     /// primary for a host, and no port; what else it says holds for every server that they name.
     /// Sentinels can have credentials of their own in their URLs; ports default to 6379 there.
     ///
-    /// More than half of them have to answer within the [`command_timeout`](Self::command_timeout),
-    /// and the answer of the latest failover counts. Where fewer do, the provider loses touch as
-    /// if the server was away: whoever is cut off together with an old primary would otherwise
-    /// never hear of the new one.
+    /// List all of them, each once. More than half of all that watch the server have to answer
+    /// within the [`command_timeout`](Self::command_timeout); those that are not listed, but that
+    /// the others know of, count as silent. The answer of the latest failover counts. Where fewer
+    /// answer, the provider loses touch as if the server was away: whoever is cut off together with
+    /// an old primary would otherwise never hear of the new one. Sentinels that are set up anew
+    /// count failovers from the beginning; processes that know of a later one have to be started
+    /// again.
     ///
     /// ```no_run
     /// # async fn example() -> cache_core::Result<()> {
@@ -335,7 +339,15 @@ impl RedisProviderBuilder {
             return Err(configuration("there is no sentinel in `sentinels`"));
         }
         let client = |url: &String| Client::open(self.connection(url)?).map_err(from_redis);
-        let clients = urls.iter().map(client).collect::<Result<_>>()?;
+        let clients: Vec<_> = urls.iter().map(client).collect::<Result<_>>()?;
+        let addresses = clients
+            .iter()
+            .map(|client| client.get_connection_info().addr());
+        let different: HashSet<_> = addresses.map(ToString::to_string).collect();
+        if different.len() < clients.len() {
+            let message = "a sentinel is listed twice in `sentinels`; its answer would count twice";
+            return Err(configuration(message));
+        }
         let name = address::primary_name(info)?;
         Ok(Some(Sentinels::new(name, clients, self.bounds.command)))
     }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::MultiplexedConnection;
-use ::redis::{AsyncConnectionConfig, Client, ConnectionInfo, cmd};
+use ::redis::{AsyncConnectionConfig, Client, ConnectionInfo, cmd, pipe};
 
 use super::address::at;
 use super::backplane::Backplane;
@@ -21,7 +21,7 @@ use super::primary::{Current, Primary};
 use super::sentinels::Sentinels;
 use super::server_time::{ServerTime, Told, told};
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// The times that bound what is sent to a server.
 #[derive(Clone, Copy, Debug)]
@@ -183,12 +183,17 @@ impl Server {
         self.go_over(next.map_err(from_redis)?, link).await
     }
 
-    /// Its clock is asked before anything else: the deadlines of writes are its moments.
+    /// Its clock is asked before anything else: the deadlines of writes are its moments. A server
+    /// that is no primary is not followed, whoever names it.
     async fn go_over(&self, mut next: Current, link: &Link) -> Result<()> {
         let sent = Instant::now();
-        let ask = async { cmd("TIME").query_async(&mut next.manager).await };
-        let time = within(self.bounds.connect, "the new primary did not answer", ask).await?;
+        let mut questions = pipe();
+        questions.cmd("TIME").cmd("INFO").arg("replication");
+        let ask = questions.query_async(&mut next.manager);
+        let answers = within(self.bounds.connect, "the new primary did not answer", ask).await?;
+        let (time, info): ((u64, u64), String) = answers;
         let told = Told::since(sent, told(time));
+        check_role(&info)?;
         tracing::info!(primary = %next.client.get_connection_info().addr(), "the sentinels name a primary");
         self.approved.store(false, Ordering::Release);
         let time = || ServerTime::told_before(self.clock.clone(), told);
@@ -205,6 +210,16 @@ impl fmt::Display for Server {
             None => write!(f, "{}", self.info.addr()),
         }
     }
+}
+
+/// Whether a server that says this of itself is a primary. `ROLE` would tell too, but is a right
+/// that users of the server may not have.
+fn check_role(info: &str) -> Result<()> {
+    if info.lines().any(|line| line.trim_end() == "role:master") {
+        return Ok(());
+    }
+    let message = "the server that the sentinels name is no primary yet; they are asked again";
+    Err(Error::new(ErrorKind::Unready, message))
 }
 
 /// Whether a server that says this of itself will do.
