@@ -12,8 +12,8 @@ use cache_core::{
     Cache, Error, ErrorKind, ManualClock, Provider, RedisProvider, RedisProviderBuilder,
 };
 use cache_tests::redis_node::{
-    build, delivered, entry, fill, invalidate, key, key_record, lead, node, refused, set, shown,
-    slow, stamped, tagged,
+    build, deaf_node, delivered, entry, fill, invalidate, key, key_record, lead, node, refused,
+    set, shown, slow, stamped, tagged,
 };
 use cache_tests::redis_server::{RedisServer, free_port};
 use cache_tests::tcp_proxy::{TcpProxy, Weather};
@@ -327,6 +327,41 @@ fn without_a_runtime_the_builder_says_so() {
     let error = refused(outcome);
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("Tokio runtime"), "{error}");
+}
+
+#[tokio::test]
+async fn spans_that_are_longer_than_anybody_counts_are_no_bounds() {
+    let settings: [fn(RedisProviderBuilder) -> RedisProviderBuilder; 6] = [
+        |builder| builder.touch_bound(Duration::MAX),
+        |builder| {
+            let period = Duration::from_secs(u64::MAX / 1_000);
+            builder.touch_bound(Duration::MAX).heartbeat(period)
+        },
+        |builder| builder.command_timeout(Duration::MAX),
+        |builder| builder.connect_timeout(Duration::MAX),
+        |builder| builder.lease_ttl(Duration::MAX),
+        |builder| builder.sweep(Duration::MAX),
+    ];
+    for set_up in settings {
+        let server = RedisServer::start();
+        let builder = set_up(RedisProvider::builder(server.url()));
+        let (one, two) = (build(builder).await, deaf_node(&server).await);
+        let key = key("x");
+        let lease = lead(&one, &key).await;
+        assert!(fill(&one, &key, "filled", lease).await);
+        set(&one, &key, entry(&one, "set")).await;
+        let tails = || server.calls_of("xread") > 0;
+        eventually("the tail waits for records", tails).await;
+        invalidate(&two, key_record(&key)).await;
+        delivered(&two, &one).await;
+        assert_eq!(shown(&one, &key).await, None);
+        let stats: String = server.cli(&["INFO", "commandstats"]);
+        let reads = stats.lines().find(|line| line.contains("_xread:"));
+        assert!(
+            reads.is_some_and(|it| it.contains("failed_calls=0")),
+            "{reads:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -8,6 +8,11 @@ use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use super::error::configuration;
 use crate::error::Result;
 
+/// How long the kernel waits at most for what was sent to arrive: it counts no further than some
+/// 24 days.
+#[cfg(target_os = "linux")]
+const LONGEST_SILENCE: Duration = Duration::from_secs(3_600);
+
 /// What the provider can be told as an address.
 const ACCEPTED: &str = "expected redis[s]://[user:password@]host[:port][/database][?protocol=resp3] \
                         or unix:///path/of/the/socket[?db=…&user=…&pass=…&protocol=resp3]";
@@ -30,7 +35,7 @@ pub(super) fn parse(url: &str, touch: Duration) -> Result<ConnectionInfo> {
     // Without a bound of its own the kernel waits a quarter of an hour for a host that is gone.
     let tcp = TcpSettings::default().set_nodelay(true);
     #[cfg(target_os = "linux")]
-    let tcp = tcp.set_user_timeout(touch);
+    let tcp = tcp.set_user_timeout(touch.min(LONGEST_SILENCE));
     #[cfg(not(target_os = "linux"))]
     let _ = touch;
     Ok(info.set_tcp_settings(tcp))

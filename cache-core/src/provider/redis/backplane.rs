@@ -6,7 +6,7 @@ use ::redis::Value;
 use tokio::sync::Mutex;
 
 use super::call::Call;
-use super::entries::key_of;
+use super::entries::{key_of, millis};
 use super::error::{overtaken, too_late};
 use super::keys::LogKeys;
 use super::link::read;
@@ -171,7 +171,7 @@ impl Backplane {
     }
 
     fn append_call(&self, cursor: Stamp, beat: Duration, records: &[Record]) -> Call {
-        let beat = u64::try_from(beat.as_millis()).unwrap_or(u64::MAX);
+        let beat = if beat.is_zero() { 0 } else { millis(beat) };
         let call = self.request(&APPEND, vec![&self.keys.beat], cursor);
         records
             .iter()

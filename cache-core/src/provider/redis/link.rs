@@ -21,6 +21,9 @@ use crate::error::Result;
 /// How often a pipeline is sent again because a script was flushed under it.
 const ATTEMPTS: usize = 4;
 
+/// Some 30 years.
+const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);
+
 const SILENCE: &str = "the server did not answer";
 
 /// One multiplexed connection to a server, which comes back by itself.
@@ -54,7 +57,7 @@ impl Link {
 
     /// When a call that is sent now is given up.
     pub(super) fn until(&self) -> Instant {
-        Instant::now() + self.timeout
+        after(self.timeout)
     }
 
     /// Sends the calls in one round trip and waits for the replies until then, unless the breaker
@@ -165,6 +168,13 @@ fn may_be_on_its_way(error: &RedisError) -> bool {
         Reported::Server(_) | Reported::Extension | Reported::AuthenticationFailed
     );
     !is_answer && !error.is_connection_refusal()
+}
+
+/// The moment after this span, or one that nobody lives to see if clocks do not count so far.
+pub(super) fn after(span: Duration) -> Instant {
+    let now = Instant::now();
+    let capped = span.min(FOREVER);
+    now.checked_add(capped).unwrap_or(now)
 }
 
 /// The reply as a `T`, or the error that it is.

@@ -2,7 +2,7 @@
 
 use ::redis::{Value, from_redis_value};
 
-use super::error::unexpected;
+use super::error::{UNUSABLE, unexpected};
 use super::server_time::told;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,18 +25,27 @@ impl Reply {
     pub(super) fn parse(value: Value, cursor: Stamp, root: &str) -> Result<Self> {
         let raw: Raw = from_redis_value(value).map_err(unexpected)?;
         let (number, nonce, sequence, floors, seconds, micros, complete, records) = raw;
-        let incarnation = incarnation_from(number, &nonce)?;
-        let positioned = |(index, text): (u64, Vec<u8>)| Positioned {
-            sequence: cursor.sequence() + 1 + index,
-            record: record_from(&text, root),
-        };
+        let head = Stamp::new(incarnation_from(number, &nonce)?, sequence);
+        let missing = head.sequence().checked_sub(cursor.sequence());
+        if complete && missing != u64::try_from(records.len()).ok() {
+            return Err(unusable());
+        }
         Ok(Self {
-            head: Stamp::new(incarnation, sequence),
+            head,
             floors: floors_from(&floors)?,
             server_time: told((seconds, micros)),
-            records: complete.then(|| (0..).zip(records).map(positioned).collect()),
+            records: complete.then(|| positioned(cursor, &records, root)),
         })
     }
+}
+
+fn positioned(cursor: Stamp, records: &[Vec<u8>], root: &str) -> Vec<Positioned> {
+    let next = (cursor.sequence()..).skip(1);
+    let position = |(sequence, text): (u64, &Vec<u8>)| Positioned {
+        sequence,
+        record: record_from(text, root),
+    };
+    next.zip(records).map(position).collect()
 }
 
 /// A record as it stands in the log: the letter of its kind, then what it is about.
@@ -77,29 +86,71 @@ pub(super) fn nonce_text(nonce: u64) -> String {
 }
 
 fn incarnation_from(number: u64, nonce: &str) -> Result<Incarnation> {
-    let nonce = u64::from_str_radix(nonce, 16).map_err(malformed)?;
+    let nonce = u64::from_str_radix(nonce, 16);
+    let nonce = nonce.map_err(|error| unusable().with_source(error))?;
     Ok(Incarnation::new(number, nonce))
 }
 
 fn floors_from(text: &str) -> Result<[u64; Kind::EVERY.len()]> {
-    let mut floors = [0; Kind::EVERY.len()];
-    for (floor, text) in floors.iter_mut().zip(text.split(' ')) {
-        *floor = text.parse().map_err(malformed)?;
-    }
-    Ok(floors)
+    let floors: Result<Vec<_>, _> = text.split(' ').map(str::parse).collect();
+    let floors = floors.map_err(|error| unusable().with_source(error))?;
+    floors.try_into().map_err(|_| unusable())
 }
 
-fn malformed(error: std::num::ParseIntError) -> Error {
-    Error::new(
-        ErrorKind::Backend,
-        "the log's state on the server is damaged",
-    )
-    .with_source(error)
+/// By now the server may have appended what it was asked to, so this is no refusal.
+fn unusable() -> Error {
+    Error::new(ErrorKind::Connection, UNUSABLE)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const FLOORS: &str = "1 2 3 4 5";
+
+    /// What a caller at position 7 of incarnation 1 is answered.
+    fn answered(floors: &str, head: u64, records: usize) -> Result<Reply> {
+        let (text, number) = (
+            |text: &str| Value::BulkString(text.into()),
+            |number: u64| Value::BulkString(number.to_string().into()),
+        );
+        let fields = vec![
+            number(1),
+            text("a"),
+            number(head),
+            text(floors),
+            number(u64::MAX),
+            number(1),
+            number(1),
+            Value::Array(vec![text("kcache::k"); records]),
+        ];
+        let cursor = Stamp::new(Incarnation::new(1, 10), 7);
+        Reply::parse(Value::Array(fields), cursor, "cache:")
+    }
+
+    #[test]
+    fn records_follow_the_callers_position() {
+        let reply = answered(FLOORS, 9, 2).unwrap();
+        let sequences = reply.records.unwrap().into_iter().map(|it| it.sequence);
+        assert_eq!(sequences.collect::<Vec<_>>(), [8, 9]);
+        assert_eq!(reply.floors, [1, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn records_that_do_not_lead_up_to_the_head_cannot_be_used() {
+        for (head, records) in [(9, 1), (9, 3), (6, 0), (0, 1), (u64::MAX, 0)] {
+            let error = answered(FLOORS, head, records).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Connection, "{head} {records}");
+        }
+    }
+
+    #[test]
+    fn floors_that_are_missing_or_malformed_cannot_be_used() {
+        for floors in ["", "1 2 3 4", "1 2 3 4 5 6", "1 2 3 4 x", "1 2 3 4 -5"] {
+            let error = answered(floors, 7, 0).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Connection, "{floors}");
+        }
+    }
 
     #[test]
     fn a_record_survives_the_way_to_the_server_and_back() {

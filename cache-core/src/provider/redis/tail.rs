@@ -18,6 +18,8 @@ use crate::log::{Incarnation, Positioned};
 
 /// Records per delivery.
 const BATCH: usize = 1_000;
+/// How long a read waits for records at most: the server takes no more than it can count.
+const LONGEST_READ: Duration = Duration::from_secs(3_600);
 
 /// Reads the stream on a connection of its own, because the read blocks. Holds no provider.
 pub(super) struct Tail {
@@ -44,7 +46,10 @@ impl Tail {
     async fn follow(&self, pause: &mut Pause) -> Result<()> {
         let links = self.server.links();
         let client = links.client(&self.keys.stream)?;
-        let mut connection = self.server.connect(&client, self.period).await?;
+        let mut connection = self
+            .server
+            .connect(&client, LONGEST_READ.min(self.period))
+            .await?;
         if let Some(backplane) = self.backplane.upgrade() {
             // A new incarnation counts from the start: the stream would not tell of it.
             backplane.catch_up().await?;
@@ -82,7 +87,7 @@ impl Tail {
         connection: &mut MultiplexedConnection,
         applied: u64,
     ) -> Result<Vec<StreamId>, RedisError> {
-        let period = u64::try_from(self.period.as_millis()).unwrap_or(u64::MAX);
+        let period = self.period.min(LONGEST_READ).as_millis();
         let reply: Option<StreamReadReply> = cmd("XREAD")
             .arg(&["COUNT", &BATCH.to_string(), "BLOCK", &period.to_string()])
             .arg(&["STREAMS", &self.keys.stream, &format!("{applied}-0")])

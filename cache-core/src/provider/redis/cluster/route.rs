@@ -11,6 +11,7 @@ use super::map::{Address, slot_of_call};
 use super::node::Node;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::redis::call::Call;
+use crate::provider::redis::link::after;
 
 /// How long to wait before a call is sent for the third time, and with each time twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -40,7 +41,7 @@ impl Cluster {
 
     /// When a call that is sent now is given up, redirections included.
     pub(super) fn until(&self) -> Instant {
-        Instant::now() + self.shared.bounds.command
+        after(self.shared.bounds.command)
     }
 
     /// Sends the calls, and again those that are told to go elsewhere, as long as there is time.
