@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +19,7 @@ struct Shared {
     primary: u16,
     others: usize,
     delay: Mutex<Duration>,
+    is_denying: AtomicBool,
     connections: AtomicU64,
     questions: AtomicU64,
 }
@@ -36,6 +37,7 @@ impl FakeSentinel {
             primary,
             others,
             delay: Mutex::default(),
+            is_denying: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             questions: AtomicU64::new(0),
         });
@@ -56,6 +58,16 @@ impl FakeSentinel {
     /// If a thread of it has panicked.
     pub fn slow_down(&mut self, delay: Duration) {
         *self.shared.delay.lock().expect("the delay") = delay;
+    }
+
+    /// From now on it knows of no primary.
+    pub fn deny(&self) {
+        self.shared.is_denying.store(true, Ordering::Release);
+    }
+
+    /// From now on it names one again.
+    pub fn allow(&self) {
+        self.shared.is_denying.store(false, Ordering::Release);
     }
 
     /// How many connections were made to it.
@@ -97,6 +109,9 @@ impl Shared {
     }
 
     fn fields(&self) -> String {
+        if self.is_denying.load(Ordering::Acquire) {
+            return "-ERR No such master with that name\r\n".into();
+        }
         let fields = [
             ("ip", "127.0.0.1".to_owned()),
             ("port", self.primary.to_string()),

@@ -1,5 +1,7 @@
 //! The invalidation log on a real server: delivery, gaps, losses, bounds.
 
+use std::time::Duration;
+
 use cache_core::log::{Caps, Kind, Record};
 use cache_core::provider::{Leased, Slot};
 use cache_core::testkit::eventually;
@@ -432,4 +434,22 @@ async fn a_node_that_has_not_heard_of_a_new_log_leaves_what_is_stored_in_it() {
     for node in [&deaf, &other] {
         assert_eq!(shown(node, &key).await.as_deref(), Some("new"));
     }
+}
+
+#[tokio::test]
+async fn what_a_stranger_left_in_the_stream_is_read_less_and_less_often() {
+    let server = RedisServer::start();
+    let one = node(&server).await;
+    let _: String = server.cli(&["XADD", "{cache}:log", "99999-7", "what", "ever"]);
+    tokio::time::sleep(Duration::from_millis(2_000)).await;
+    // After 50, 100, 200, 400, 800 ms, and then every second.
+    assert!(
+        server.calls_of("xread") <= 8,
+        "{}",
+        server.calls_of("xread")
+    );
+    invalidate(&one, tag("t")).await;
+    let two = node(&server).await;
+    invalidate(&two, tag("t")).await;
+    delivered(&two, &one).await;
 }

@@ -1,5 +1,6 @@
 //! Failover by real sentinels: nobody notices but by what has to be computed again.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -223,6 +224,30 @@ async fn a_sentinel_that_is_always_the_last_to_answer_keeps_its_connection() {
     let asked = || sentinels[1].questions() >= 10 && sentinels[0].questions() >= 5;
     eventually("the sentinels are asked", asked).await;
     assert_eq!(sentinels[0].connections(), 1);
+}
+
+#[tokio::test]
+async fn the_connection_to_the_primary_outlives_a_silence_of_the_sentinels() {
+    let server = RedisServer::start();
+    let sentinels = [FakeSentinel::start(server.port(), 0)];
+    let name = "steady";
+    let node = build(told_by(&sentinels).client_name(name)).await;
+    let ids = || -> HashSet<String> {
+        let list: String = server.cli(&["CLIENT", "LIST"]);
+        let ours = list.lines().filter(|line| line.contains("name=steady"));
+        ours.filter_map(|line| line.split(' ').next())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    eventually("both connections have their name", || ids().len() == 2).await;
+    let before = ids();
+    let asked = sentinels[0].questions();
+    sentinels[0].deny();
+    let denied = || sentinels[0].questions() >= asked + 5;
+    eventually("the sentinel refuses a few times", denied).await;
+    sentinels[0].allow();
+    eventually("the node is in touch", || in_touch(&node)).await;
+    assert_eq!(ids(), before);
 }
 
 /// Versions of one row, and when each was announced to all nodes.

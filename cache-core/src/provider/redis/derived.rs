@@ -17,7 +17,8 @@ use crate::log::Record;
 type Answer = (String, Option<Vec<u8>>);
 
 /// What the caller found out about an entry that the script cannot judge by itself, because tags
-/// decide. The id stands for the terms: who changes them, changes it.
+/// decide. The id stands for stamp and tags: who changes one of them, changes it. `expire` changes
+/// the time to live and keeps it: what has expired is not there, and needs no verdict.
 #[derive(Clone, Copy, Default)]
 struct Verdict {
     id: Option<EntryId>,

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -128,21 +129,33 @@ impl Server {
         within(self.bounds.connect, "no connection to the server", connect).await
     }
 
-    /// One heartbeat; at the first, the server has to prove that it will do.
+    /// One heartbeat.
     pub(super) async fn beat(&self, backplane: &Backplane) -> Result<()> {
-        let along = match &self.links {
+        self.meet(backplane).await?;
+        self.exchange(backplane).await
+    }
+
+    /// The first half of a heartbeat: finds the server, which at first has to prove that it will
+    /// do.
+    pub(super) async fn meet(&self, backplane: &Backplane) -> Result<()> {
+        match &self.links {
             Links::One(link) => {
+                // Where the sentinels fail, the connection to the server may be well.
                 self.look_up(link).await?;
-                self.approve(backplane).await?;
-                self.naming()
+                renewing(backplane, self.approve(backplane)).await
             }
             #[cfg(feature = "redis-cluster")]
-            Links::Cluster(cluster) => {
-                cluster.survey(&self.naming()).await?;
-                Vec::new()
-            }
+            Links::Cluster(cluster) => cluster.survey(&self.naming()).await,
+        }
+    }
+
+    /// The second half: exchanges what is new.
+    pub(super) async fn exchange(&self, backplane: &Backplane) -> Result<()> {
+        let along = match self.links.are_many() {
+            true => Vec::new(),
+            false => self.naming(),
         };
-        backplane.beat(along).await?;
+        renewing(backplane, backplane.beat(along)).await?;
         #[cfg(feature = "redis-cluster")]
         if let Links::Cluster(cluster) = &self.links {
             cluster.settle(backplane).await;
@@ -210,6 +223,15 @@ impl fmt::Display for Server {
             None => write!(f, "{}", self.info.addr()),
         }
     }
+}
+
+/// Has the connection made anew if the attempt fails, whatever the failure was.
+async fn renewing(backplane: &Backplane, attempt: impl Future<Output = Result<()>>) -> Result<()> {
+    let outcome = attempt.await;
+    if outcome.is_err() {
+        backplane.probe.reconnect(&backplane.keys.stream);
+    }
+    outcome
 }
 
 /// Whether a server that says this of itself is a primary. `ROLE` would tell too, but is a right

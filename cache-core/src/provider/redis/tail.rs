@@ -58,8 +58,9 @@ impl Tail {
         while links.lead_to(&client, &self.keys.stream)
             && let Some(moved) = self.step(&mut connection).await?
         {
-            pause.succeeded();
-            if !moved {
+            if moved {
+                pause.succeeded();
+            } else {
                 // What was read is none of ours, and would be read again at once.
                 tokio::time::sleep(pause.after_failure()).await;
             }

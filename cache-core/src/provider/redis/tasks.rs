@@ -51,9 +51,6 @@ async fn heartbeat(server: Server, backplane: Weak<Backplane>, first: Duration, 
     let mut pause = Pause::new("the heartbeat");
     while let Some(strong) = backplane.upgrade() {
         let outcome = server.beat(&strong).await;
-        if outcome.is_err() {
-            strong.probe.reconnect(&strong.keys.stream);
-        }
         drop(strong);
         let wait = match outcome {
             Ok(()) => {
