@@ -1,31 +1,27 @@
-//! Assembling a provider.
+//! Settings, and the assembly of a provider.
 
-use std::collections::HashSet;
+mod check;
+mod reach;
+
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use ::redis::{Client, ConnectionInfo};
-
+use super::RedisProvider;
 use super::backplane::Backplane;
 use super::entries::Entries;
-use super::error::{configuration, from_redis, timed_out};
+use super::error::timed_out;
 use super::keys::LogKeys;
 use super::on_failover::OnFailover;
-use super::sentinels::Sentinels;
 use super::server::{Bounds, Server};
 use super::sweep::Sweeper;
 use super::tasks::Tasks;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
-use super::{RedisProvider, address};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::log::Caps;
 use crate::namespace::Scope;
-
-/// The longest prefix, in bytes.
-const MAX_PREFIX_BYTES: usize = 128;
 
 /// Settings of a [`RedisProvider`]; see [`RedisProvider::builder`].
 #[derive(Clone)]
@@ -278,15 +274,8 @@ impl RedisProviderBuilder {
             self.first_beat(&server, &backplane).await?;
         }
         let address = server.to_string();
-        let first = if self.lazy {
-            Duration::ZERO
-        } else {
-            self.heartbeat
-        };
         let freed = Arc::<AtomicU64>::default();
-        let sweeper = |interval| Sweeper::new(&backplane, interval, Arc::clone(&freed));
-        let sweeper = self.sweep.map(sweeper).transpose()?;
-        let tasks = Tasks::start(server, &backplane, first, self.heartbeat, sweeper);
+        let tasks = self.tasks(server, &backplane, &freed)?;
         Ok(RedisProvider {
             entries: Entries {
                 backplane,
@@ -299,57 +288,20 @@ impl RedisProviderBuilder {
         })
     }
 
-    fn server(&self) -> Result<Server> {
-        let info = self.connection(&self.url)?;
-        #[cfg(feature = "redis-cluster")]
-        if let Some(others) = &self.cluster_nodes {
-            return self.cluster(info, others);
-        }
-        let sentinels = self.watchers(&info)?;
-        Server::new(info, sentinels, self.bounds, self.clock.clone())
-    }
-
-    #[cfg(feature = "redis-cluster")]
-    fn cluster(&self, info: ConnectionInfo, others: &[String]) -> Result<Server> {
-        if self.sentinels.is_some() {
-            return Err(configuration(
-                "`cluster_nodes` and `sentinels` do not go together: a cluster promotes replicas by itself",
-            ));
-        }
-        let others = others.iter().map(|url| self.connection(url));
-        let seeds: Vec<_> = std::iter::once(Ok(info))
-            .chain(others)
-            .collect::<Result<_>>()?;
-        seeds.iter().try_for_each(address::check_cluster_node)?;
-        Server::cluster(&seeds, self.bounds, self.clock.clone())
-    }
-
-    fn connection(&self, url: &str) -> Result<ConnectionInfo> {
-        let info = address::parse(url, self.bounds.touch)?;
-        #[cfg(feature = "tls")]
-        let info = self.tls.secure(info)?;
-        Ok(info)
-    }
-
-    fn watchers(&self, info: &ConnectionInfo) -> Result<Option<Sentinels>> {
-        let Some(urls) = &self.sentinels else {
-            return Ok(None);
+    fn tasks(
+        &self,
+        server: Server,
+        backplane: &Arc<Backplane>,
+        freed: &Arc<AtomicU64>,
+    ) -> Result<Tasks> {
+        let first = match self.lazy {
+            true => Duration::ZERO,
+            false => self.heartbeat,
         };
-        if urls.is_empty() {
-            return Err(configuration("there is no sentinel in `sentinels`"));
-        }
-        let client = |url: &String| Client::open(self.connection(url)?).map_err(from_redis);
-        let clients: Vec<_> = urls.iter().map(client).collect::<Result<_>>()?;
-        let addresses = clients
-            .iter()
-            .map(|client| client.get_connection_info().addr());
-        let different: HashSet<_> = addresses.map(ToString::to_string).collect();
-        if different.len() < clients.len() {
-            let message = "a sentinel is listed twice in `sentinels`; its answer would count twice";
-            return Err(configuration(message));
-        }
-        let name = address::primary_name(info)?;
-        Ok(Some(Sentinels::new(name, clients, self.bounds.command)))
+        let sweeper = |interval| Sweeper::new(backplane, interval, Arc::clone(freed));
+        let sweeper = self.sweep.map(sweeper).transpose()?;
+        let period = self.heartbeat;
+        Ok(Tasks::start(server, backplane, first, period, sweeper))
     }
 
     async fn first_beat(&self, server: &Server, backplane: &Backplane) -> Result<()> {
@@ -362,55 +314,5 @@ impl RedisProviderBuilder {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(timed_out(&failure())),
         }
-    }
-
-    fn check(&self) -> Result<()> {
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(configuration(
-                "there is no Tokio runtime here; build the provider inside one",
-            ));
-        }
-        let length = self.key_prefix.len();
-        if !(1..=MAX_PREFIX_BYTES).contains(&length) {
-            return Err(configuration(format!(
-                "the key prefix has {length} bytes; 1 to {MAX_PREFIX_BYTES} are possible"
-            )));
-        }
-        #[cfg(feature = "tls")]
-        if self.tls.is_set() && !self.urls().any(address::is_secure) {
-            return Err(configuration(
-                "certificates are of use with a rediss:// URL only; nothing here is encrypted",
-            ));
-        }
-        for (name, span) in self.spans() {
-            if span < Duration::from_millis(1) {
-                return Err(configuration(format!("{name} is shorter than 1 ms")));
-            }
-        }
-        if self.bounds.touch <= self.heartbeat {
-            return Err(configuration(
-                "touch_bound must be longer than heartbeat, or the provider loses touch between two of them",
-            ));
-        }
-        Ok(())
-    }
-
-    #[cfg(feature = "tls")]
-    fn urls(&self) -> impl Iterator<Item = &str> {
-        let sentinels = self.sentinels.iter().flatten();
-        std::iter::once(&self.url)
-            .chain(sentinels)
-            .map(String::as_str)
-    }
-
-    fn spans(&self) -> [(&'static str, Duration); 6] {
-        [
-            ("connect_timeout", self.bounds.connect),
-            ("command_timeout", self.bounds.command),
-            ("heartbeat", self.heartbeat),
-            ("touch_bound", self.bounds.touch),
-            ("lease_ttl", self.lease_ttl),
-            ("sweep", self.sweep.unwrap_or(Duration::MAX)),
-        ]
     }
 }

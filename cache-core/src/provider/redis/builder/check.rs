@@ -1,0 +1,73 @@
+//! Settings that cannot work are refused before anything is connected.
+
+use std::time::Duration;
+
+use super::RedisProviderBuilder;
+use crate::error::Result;
+#[cfg(feature = "tls")]
+use crate::provider::redis::address;
+use crate::provider::redis::error::configuration;
+
+/// The longest prefix, in bytes.
+const MAX_PREFIX_BYTES: usize = 128;
+
+impl RedisProviderBuilder {
+    pub(super) fn check(&self) -> Result<()> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(configuration(
+                "there is no Tokio runtime here; build the provider inside one",
+            ));
+        }
+        self.check_prefix()?;
+        #[cfg(feature = "tls")]
+        if self.tls.is_set() && !self.urls().any(address::is_secure) {
+            return Err(configuration(
+                "certificates are of use with a rediss:// URL only; nothing here is encrypted",
+            ));
+        }
+        self.check_spans()
+    }
+
+    fn check_prefix(&self) -> Result<()> {
+        let length = self.key_prefix.len();
+        if (1..=MAX_PREFIX_BYTES).contains(&length) {
+            return Ok(());
+        }
+        Err(configuration(format!(
+            "the key prefix has {length} bytes; 1 to {MAX_PREFIX_BYTES} are possible"
+        )))
+    }
+
+    fn check_spans(&self) -> Result<()> {
+        for (name, span) in self.spans() {
+            if span < Duration::from_millis(1) {
+                return Err(configuration(format!("{name} is shorter than 1 ms")));
+            }
+        }
+        if self.bounds.touch <= self.heartbeat {
+            return Err(configuration(
+                "touch_bound must be longer than heartbeat, or the provider loses touch between two of them",
+            ));
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "tls")]
+    fn urls(&self) -> impl Iterator<Item = &str> {
+        let sentinels = self.sentinels.iter().flatten();
+        std::iter::once(&self.url)
+            .chain(sentinels)
+            .map(String::as_str)
+    }
+
+    fn spans(&self) -> [(&'static str, Duration); 6] {
+        [
+            ("connect_timeout", self.bounds.connect),
+            ("command_timeout", self.bounds.command),
+            ("heartbeat", self.heartbeat),
+            ("touch_bound", self.bounds.touch),
+            ("lease_ttl", self.lease_ttl),
+            ("sweep", self.sweep.unwrap_or(Duration::MAX)),
+        ]
+    }
+}
