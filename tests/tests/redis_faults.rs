@@ -9,7 +9,7 @@ use cache_core::log::Record;
 use cache_core::provider::Slot;
 use cache_core::testkit::eventually;
 use cache_core::{
-    Cache, Error, ErrorKind, ManualClock, Provider, RedisProvider, RedisProviderBuilder,
+    Cache, Clock, Error, ErrorKind, ManualClock, Provider, RedisProvider, RedisProviderBuilder,
 };
 use cache_tests::redis_node::{
     build, deaf_node, delivered, entry, fill, invalidate, key, key_record, lead, node, refused,
@@ -274,6 +274,22 @@ async fn a_server_that_does_not_answer_is_given_up_within_the_connect_timeout() 
     assert!(began.elapsed() < Duration::from_secs(5));
     assert!(error.is_retryable(), "{error:?}");
     assert!(error.to_string().contains("127.0.0.1"), "{error}");
+    assert!(!error.to_string().contains("unknown"), "{error}");
+}
+
+#[tokio::test]
+async fn a_log_that_takes_longer_to_read_than_to_connect_is_read() {
+    let server = RedisServer::start();
+    let proxy = TcpProxy::start(server.address());
+    proxy.turn(Weather::Delay(Duration::from_millis(200)));
+    // Two round trips until it has answered, at least three more until the log is read.
+    let connect = Duration::from_millis(1_400);
+    let builder = RedisProvider::builder(format!("redis://{}", proxy.address()));
+    let began = Instant::now();
+    let builder = builder.connect_timeout(connect);
+    let node = build(builder.command_timeout(Duration::from_secs(20))).await;
+    assert!(began.elapsed() > connect, "the log was read too soon");
+    assert!(node.log().in_touch(Clock::system().now()));
 }
 
 #[tokio::test]

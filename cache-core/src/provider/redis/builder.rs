@@ -10,7 +10,6 @@ use std::time::Duration;
 use super::RedisProvider;
 use super::backplane::Backplane;
 use super::entries::Entries;
-use super::error::timed_out;
 use super::keys::LogKeys;
 use super::on_failover::OnFailover;
 use super::server::{Bounds, Server};
@@ -19,7 +18,7 @@ use super::tasks::Tasks;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::Caps;
 use crate::namespace::Scope;
 
@@ -163,7 +162,7 @@ impl RedisProviderBuilder {
         self
     }
 
-    /// The longest that connecting takes; default 2 s.
+    /// The longest that connecting takes, up to the server's first answer; default 2 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.bounds.connect = timeout;
         self
@@ -251,8 +250,10 @@ impl RedisProviderBuilder {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for settings that cannot
     /// work, a server that is too old or not standalone, and a missing runtime;
     /// [`ErrorKind::Connection`](crate::ErrorKind::Connection) or
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the server is not reached within the
-    /// connect timeout (not with [`lazy`](Self::lazy)).
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the server does not answer within the
+    /// connect timeout, or a step of reading its log takes longer than the command timeout;
+    /// [`ErrorKind::Unready`](crate::ErrorKind::Unready) if it cannot serve now. With
+    /// [`lazy`](Self::lazy), the server is not waited for.
     pub async fn build(self) -> Result<RedisProvider> {
         self.assemble()
             .await
@@ -304,15 +305,32 @@ impl RedisProviderBuilder {
         Ok(Tasks::start(server, backplane, first, period, sweeper))
     }
 
+    /// The server has to answer within the connect timeout. How long its log takes to read depends
+    /// on what is in there; each step of that is bounded by the command timeout.
     async fn first_beat(&self, server: &Server, backplane: &Backplane) -> Result<()> {
-        let failure = || format!("the server at {server} could not be reached");
-        match tokio::time::timeout(self.bounds.connect, server.beat(backplane)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(error)) if error.is_retryable() => {
-                Err(crate::Error::new(error.kind(), failure()).with_source(error))
-            }
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(timed_out(&failure())),
-        }
+        let bound = self.bounds.connect;
+        let met = tokio::time::timeout(bound, server.meet(backplane)).await;
+        met.unwrap_or_else(|_| Err(silent(bound)))
+            .map_err(|error| {
+                told(
+                    error,
+                    format!("the server at {server} could not be reached"),
+                )
+            })?;
+        let exchanged = server.exchange(backplane).await;
+        exchanged.map_err(|error| told(error, format!("the log of {server} could not be read")))
+    }
+}
+
+fn silent(bound: Duration) -> Error {
+    let message = format!("there was no answer within the connect timeout of {bound:?}");
+    Error::new(ErrorKind::Timeout, message)
+}
+
+/// What an attempt was about, if it is worth another one; a refusal speaks for itself.
+fn told(error: Error, what: String) -> Error {
+    match error.is_retryable() {
+        true => Error::new(error.kind(), what).with_source(error),
+        false => error,
     }
 }
