@@ -16,11 +16,14 @@ const HELP: &str = "\
 Measures on a private redis-server how fast invalidations reach other nodes,
 how long hiding many values takes its caller, and what hits cost.
 
-usage: measure [--quick]
+usage: measure [--quick] [--only PART]
 
-  --quick   a hundredth of the work: to see whether it runs, not how fast
-  --help    print this
+  --quick      a hundredth of the work: to see whether it runs, not how fast
+  --only PART  one of delivery, tiers, redis, hiding
+  --help       print this
 ";
+
+const PARTS: [&str; 4] = ["delivery", "tiers", "redis", "hiding"];
 
 /// How much is done.
 #[derive(Clone, Copy)]
@@ -38,30 +41,34 @@ impl Work {
 async fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
-    let divisor = match arguments[..] {
-        [] => 1,
-        ["--quick"] => 100,
-        ["--help" | "-h"] => {
-            print!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
+    let (divisor, arguments) = match &arguments[..] {
+        ["--quick", rest @ ..] => (100, rest),
+        all => (1, all),
+    };
+    match arguments {
+        ["--help" | "-h"] => print!("{HELP}"),
+        [] => measure(Work { divisor }, &PARTS).await,
+        ["--only", part] if PARTS.contains(part) => measure(Work { divisor }, &[part]).await,
         _ => {
-            eprintln!("error: only --quick and --help are known here");
+            eprintln!("error: see --help for what can be given here");
             return ExitCode::FAILURE;
         }
-    };
-    measure(Work { divisor }).await;
+    }
     ExitCode::SUCCESS
 }
 
-async fn measure(work: Work) {
+async fn measure(work: Work, parts: &[&str]) {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("Measured on {cores} cores over loopback.\n");
     println!("| What | Figure |\n|---|---|");
-    delivery::measure(work).await;
-    hits::measure_tiers(work).await;
-    hits::measure_redis(work).await;
-    hiding::measure(work).await;
+    for &part in parts {
+        match part {
+            "delivery" => delivery::measure(work).await,
+            "tiers" => hits::measure_tiers(work).await,
+            "redis" => hits::measure_redis(work).await,
+            _ => hiding::measure(work).await,
+        }
+    }
 }
 
 fn row(what: &str, figure: &str) {
