@@ -161,24 +161,28 @@ impl Payload {
     ///
     /// [`ErrorKind::Decode`] if what is stored is not a `T`.
     pub fn value<T: Value>(&self) -> Result<T> {
+        if let Self::Bytes { bytes, codec } = self {
+            return Self::decode(bytes, *codec);
+        }
         if let Self::Typed { value, .. } = self
             && let Some(value) = value.downcast_ref::<T>()
         {
             return Ok(value.clone());
         }
         let (bytes, codec) = self.to_bytes()?;
-        self.decode::<T>(&bytes, codec)
+        Self::decode(&bytes, codec)
     }
 
-    fn decode<T: Value>(&self, bytes: &[u8], codec: CodecId) -> Result<T> {
+    fn decode<T: Value>(bytes: &[u8], codec: CodecId) -> Result<T> {
         let shape = &const { T::SHAPE };
         if codec != shape.codec {
             let name = (shape.name)();
             let message = format!("the stored {codec:?} payload is not a {name}");
             return Err(Error::new(ErrorKind::Decode, message));
         }
-        let value = (shape.decode)(bytes)?;
-        crate::value::downcast::<T>(&*value).cloned()
+        // Nobody else has it yet: it is moved out, not cloned.
+        let value = crate::value::downcast_arc::<T>((shape.decode)(bytes)?)?;
+        Ok(Arc::unwrap_or_clone(value))
     }
 
     /// The payload as bytes, and the codec that reads them. Counters are JSON numbers.

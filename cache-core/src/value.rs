@@ -142,12 +142,17 @@ pub struct Shape {
 /// The value as a `T`; an error only if a `Shape` is used on another type's value.
 #[doc(hidden)]
 pub fn downcast<T: 'static>(value: &(dyn Any + Send + Sync)) -> Result<&T> {
-    value.downcast_ref::<T>().ok_or_else(|| {
-        Error::new(
-            ErrorKind::Decode,
-            format!("the stored value is not a {}", type_name::<T>()),
-        )
-    })
+    value.downcast_ref::<T>().ok_or_else(another::<T>)
+}
+
+/// Like [`downcast`], for a value that is handed over.
+pub(crate) fn downcast_arc<T: Send + Sync + 'static>(value: AnyValue) -> Result<Arc<T>> {
+    value.downcast::<T>().map_err(|_| another::<T>())
+}
+
+fn another<T>() -> Error {
+    let message = format!("the stored value is not a {}", type_name::<T>());
+    Error::new(ErrorKind::Decode, message)
 }
 
 fn stays_in_memory<T>(attempt: &str) -> Error {

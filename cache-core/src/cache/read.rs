@@ -24,8 +24,17 @@ impl Cache {
         if let Some(value) = self.peek_value(key, Owner::HANDLE) {
             return Ok(Some(value));
         }
-        let values = self.get_many(&[key]).await?;
-        Ok(values.into_iter().next().flatten())
+        if self.0.reading.strict {
+            // Catches up before it reads, so that what it reads may be kept.
+            let values = self.get_many(&[key]).await?;
+            return Ok(values.into_iter().next().flatten());
+        }
+        let question = self.question(key, Owner::HANDLE, &EntryOptions::new())?;
+        let look = self.engine().look(&question).await;
+        match look.map_err(|error| self.during("get", error))? {
+            Look::Bypass => Err(self.out_of_touch("get")),
+            look => Ok(self.value_of(&look)),
+        }
     }
 
     /// The values at `keys`, in their order, in one round trip.
@@ -100,8 +109,12 @@ impl Cache {
         if engine.log.in_touch(engine.clock.now()) {
             return Ok(());
         }
+        Err(self.out_of_touch(operation))
+    }
+
+    fn out_of_touch(&self, operation: &'static str) -> Error {
         let message = "out of touch with the backend, so that nothing it holds can be trusted";
-        Err(self.during(operation, Error::new(ErrorKind::Connection, message)))
+        self.during(operation, Error::new(ErrorKind::Connection, message))
     }
 
     /// The value at `key`, or what `load` returns, which is then stored under the namespace's

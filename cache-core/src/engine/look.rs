@@ -26,7 +26,8 @@ pub(crate) enum Look {
 }
 
 impl Engine {
-    pub(super) async fn look(&self, question: &Question) -> Result<Look> {
+    /// Looks at one key: into memory, or else in one round trip.
+    pub(crate) async fn look(&self, question: &Question) -> Result<Look> {
         if !self.log.in_touch(self.clock.now()) {
             return Ok(Look::Bypass);
         }
