@@ -1,5 +1,7 @@
 //! What is sent to a server: a command, or a call of a script.
 
+use std::borrow::Cow;
+
 use ::redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, ToRedisArgs, Value, cmd};
 
 use super::echo::Echo;
@@ -50,8 +52,12 @@ impl Call {
     }
 
     pub(super) fn arg(mut self, argument: impl ToRedisArgs) -> Self {
-        self.command.arg(argument);
+        self.add(argument);
         self
+    }
+
+    pub(super) fn add(&mut self, argument: impl ToRedisArgs) {
+        self.command.arg(argument);
     }
 
     /// Gives the script, for its last argument, the server's millisecond after which the call must
@@ -68,6 +74,10 @@ impl Call {
         self
     }
 
+    pub(super) fn is_asking(&self) -> bool {
+        self.is_asking
+    }
+
     pub(super) fn has_deadline(&self) -> bool {
         self.has_deadline
     }
@@ -81,15 +91,20 @@ impl Call {
         }
     }
 
+    /// The command as it is sent.
+    pub(super) fn with(&self, deadline: u64) -> Cow<'_, Cmd> {
+        let mut command = Cow::Borrowed(&self.command);
+        if self.has_deadline {
+            command.to_mut().arg(deadline);
+        }
+        command
+    }
+
     pub(super) fn add_to(&self, pipeline: &mut Pipeline, deadline: u64) {
         if self.is_asking {
             pipeline.add_command(cmd("ASKING"));
         }
-        let mut command = self.command.clone();
-        if self.has_deadline {
-            command.arg(deadline);
-        }
-        pipeline.add_command(command);
+        pipeline.add_command(self.with(deadline).into_owned());
     }
 
     /// What the replies of a pipeline of these calls say to them.
@@ -100,7 +115,7 @@ impl Call {
         calls.iter().filter_map(answer).collect()
     }
 
-    fn answer(&self, reply: Value) -> Result<Value, RedisError> {
+    pub(super) fn answer(&self, reply: Value) -> Result<Value, RedisError> {
         match self.script {
             Some((_, echo)) => echo.answer(reply),
             None => Ok(reply),

@@ -79,18 +79,25 @@ impl Link {
         self.bounded(attempt, until).await
     }
 
-    async fn bounded(
+    /// Waits for an attempt until then, unless the breaker is open.
+    pub(super) async fn bounded<T>(
         &self,
-        attempt: impl Future<Output = Result<Vec<Value>, RedisError>>,
+        attempt: impl Future<Output = Result<T, RedisError>>,
         until: Instant,
-    ) -> Result<Vec<Value>> {
+    ) -> Result<T> {
         self.breaker.check()?;
-        let replies = match timeout_at(until.into(), attempt).await {
+        let outcome = match timeout_at(until.into(), attempt).await {
             Ok(outcome) => outcome.map_err(from_redis),
             Err(_) => Err(timed_out(SILENCE)),
         };
-        self.breaker.note(&replies);
-        replies
+        self.breaker.note(&outcome);
+        outcome
+    }
+
+    /// Sends a command, for as long as it takes. A refusal is a value.
+    pub(super) async fn send_one(&self, call: &Call) -> Result<Value, RedisError> {
+        let mut manager = self.primary.current()?.manager.clone();
+        call.answer(manager.send_packed_command(&call.with(0)).await?)
     }
 
     /// Where a script is missing, it and all behind it is sent again: what follows a call in a
@@ -136,11 +143,17 @@ impl Link {
             true => current.deadline(until).await?,
             false => 0,
         };
+        let mut manager = current.manager.clone();
+        if let [call] = calls
+            && !call.is_asking()
+        {
+            let reply = manager.send_packed_command(&call.with(deadline)).await?;
+            return Ok(vec![call.answer(reply)?]);
+        }
         let mut pipeline = Pipeline::with_capacity(calls.len());
         for call in calls {
             call.add_to(&mut pipeline, deadline);
         }
-        let mut manager = current.manager.clone();
         let count = pipeline.len();
         let replies = manager.send_packed_commands(&pipeline, 0, count).await?;
         Call::answers(calls, replies)
