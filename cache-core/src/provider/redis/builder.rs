@@ -7,11 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
+
 use super::RedisProvider;
 use super::backplane::Backplane;
 use super::entries::Entries;
 use super::keys::LogKeys;
 use super::on_failover::OnFailover;
+use super::reads::Reads;
 use super::server::{Bounds, Server};
 use super::sweep::Sweeper;
 use super::tasks::Tasks;
@@ -279,6 +282,7 @@ impl RedisProviderBuilder {
         let tasks = self.tasks(server, &backplane, &freed)?;
         Ok(RedisProvider {
             entries: Entries {
+                reads: Reads::over(&backplane.links, Handle::current()),
                 backplane,
                 lease_ttl: self.lease_ttl,
             },

@@ -9,6 +9,7 @@ use super::backplane::Backplane;
 use super::call::Call;
 use super::error::UNUSABLE;
 use super::link::read;
+use super::reads::Reads;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
 use super::stored::{self, Form, Header};
 use super::unclaimed::Unclaimed;
@@ -25,14 +26,22 @@ const LONGEST_TTL_MILLIS: u64 = 1 << 42;
 /// The entries of one deployment.
 pub(super) struct Entries {
     pub(super) backplane: Arc<Backplane>,
+    /// What reads of single keys go through; without it each is a command of its own.
+    pub(super) reads: Option<Reads>,
     pub(super) lease_ttl: Duration,
 }
 
 impl Entries {
     pub(super) async fn get(&self, keys: &[&str]) -> Result<Vec<Slot>> {
-        if keys.is_empty() {
-            return Ok(Vec::new());
+        match (keys, &self.reads) {
+            ([], _) => Ok(Vec::new()),
+            ([key], Some(reads)) => Ok(vec![self.slot(key, reads.read(key).await?)]),
+            // Boxed for the sake of the others, whose future is not to be as large.
+            _ => Box::pin(self.get_many(keys)).await,
         }
+    }
+
+    async fn get_many(&self, keys: &[&str]) -> Result<Vec<Slot>> {
         let values = self.values(keys).await?;
         if values.len() != keys.len() {
             return Err(Error::new(ErrorKind::Connection, UNUSABLE));

@@ -1,9 +1,10 @@
 //! Entries on a Redis server.
 //!
 //! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
-//! `entries.rs` and `derived.rs` the entries, `stored.rs` their bytes, `scripts/` what runs on the
-//! server, `server_time.rs` its clock, `links.rs`, `link.rs` and `primary.rs` the connections to it,
-//! `cluster/` those to many, `server.rs` what has to be true of them.
+//! `entries.rs`, `set.rs` and `derived.rs` the entries, `reads.rs` what single reads share,
+//! `stored.rs` the bytes, `scripts/` what runs on the server, `server_time.rs` its clock,
+//! `links.rs`, `link.rs` and `primary.rs` the connections to it, `cluster/` those to many,
+//! `server.rs` what has to be true of them.
 
 mod address;
 mod backplane;
@@ -34,6 +35,7 @@ mod links;
 mod listing;
 mod on_failover;
 mod primary;
+mod reads;
 mod reply;
 mod resync;
 mod script;
@@ -81,7 +83,7 @@ const NAME: &str = "redis";
 /// a process that hears nothing from the server stops giving answers on what it knows. A load
 /// that began before its key, tag, pattern or namespace was invalidated never becomes visible.
 ///
-/// On one server every read and write is one round trip, but for what rests on what stands there:
+/// Reads of single keys that come at one moment share a command. On one server every read and write is one round trip, but for what rests on what stands there:
 /// the first `increment` at a key, `expire`, and a lease that others contend for. A `set` of many
 /// entries is one atomic script. An `invalidate` deletes at its keys and then appends its records;
 /// dropped or timed out halfway it may have done the first part only, and promises nothing. A write whose

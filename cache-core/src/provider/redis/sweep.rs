@@ -114,6 +114,7 @@ impl Sweeper {
     async fn free_hidden(&self, backplane: Arc<Backplane>, at: Cursor) -> Result<Option<Cursor>> {
         let entries = Entries {
             backplane,
+            reads: None,
             lease_ttl: TURN,
         };
         let Page {
