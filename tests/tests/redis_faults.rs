@@ -287,7 +287,8 @@ async fn a_log_that_takes_longer_to_read_than_to_connect_is_read() {
     let builder = RedisProvider::builder(format!("redis://{}", proxy.address()));
     let began = Instant::now();
     let builder = builder.connect_timeout(connect);
-    let node = build(builder.command_timeout(Duration::from_secs(20))).await;
+    let patient = builder.command_timeout(Duration::from_secs(20));
+    let node = build(patient.touch_bound(Duration::from_secs(60))).await;
     assert!(began.elapsed() > connect, "the log was read too soon");
     assert!(node.log().in_touch(Clock::system().now()));
 }

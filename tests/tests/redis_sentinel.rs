@@ -47,7 +47,10 @@ async fn an_invalidation_that_the_promoted_replica_never_received_is_not_lost() 
         build(builder(&watched)).await,
     );
     let key = key("x");
-    set(&one, &key, tagged(&one, "old", &["t"])).await;
+    // By a node that does not live to record it again.
+    let third = build(builder(&watched)).await;
+    set(&third, &key, tagged(&third, "old", &["t"])).await;
+    drop(third);
     let old = one.log().stamp().incarnation();
     let there = || watched.replica.cli::<u64>(&["EXISTS", &key]) == 1;
     eventually("the entry is replicated", there).await;

@@ -267,6 +267,11 @@ impl Log {
         })
     }
 
+    /// What was [`issued`](Self::issued) does not wait for another server: it is still the same.
+    pub fn forget_issued(&self) {
+        self.write(|state| state.issued = Issued::default());
+    }
+
     /// Remembers records that the backend has taken at `now`, in this incarnation. Should it turn
     /// out that they went to a server that did not count any more, they wait for its successor:
     /// see [`pending`](Self::pending). False if that is known already: nothing is remembered then.

@@ -37,8 +37,9 @@ pub(super) struct Backplane {
     pub(super) caps: Caps,
     pub(super) touch_bound: Duration,
     pub(super) on_failover: OnFailover,
-    /// Held while the state is read, so that this is done once for all who found it necessary.
-    pub(super) resyncing: Mutex<()>,
+    /// Held while the state is read, so that this is done once for all who found it necessary; and
+    /// which run of which server it was read from.
+    pub(super) resyncing: Mutex<Box<str>>,
     delivering: Mutex<()>,
 }
 
@@ -66,7 +67,7 @@ impl Backplane {
             caps,
             touch_bound,
             on_failover,
-            resyncing: Mutex::new(()),
+            resyncing: Mutex::default(),
             delivering: Mutex::new(()),
         }
     }
@@ -137,13 +138,13 @@ impl Backplane {
             in_time &= stored;
         }
         let changed = |(key, ..): &Stored<'_>| Record::Changed((*key).into());
-        self.note(last, &entries.iter().map(changed).collect::<Vec<_>>())
-            .await?;
+        let changes: Vec<_> = entries.iter().map(changed).collect();
+        self.note(last, &changes).await?;
         if in_time { Ok(()) } else { Err(too_late()) }
     }
 
     /// Applies what the last reply brings, which has all that those before it have appended, and
-    /// remembers what was recorded.
+    /// remembers what would have to be recorded again on another server.
     async fn note(&self, last: Option<Reply>, records: &[Record]) -> Result<()> {
         let Some(reply) = last else {
             return Ok(());

@@ -85,6 +85,7 @@ impl Entries {
         lease: Lease,
     ) -> Result<Leased> {
         let bytes = stored::encode_lease(key, lease.token, lease.stamp)?;
+        let mut is_sure = false;
         for _ in 0..ATTEMPTS {
             let from = self.backplane.log.visible_from(key).sequence();
             let call = LEASE
@@ -92,16 +93,19 @@ impl Entries {
                 .arg(bytes.as_slice())
                 .arg(millis(self.lease_ttl))
                 .arg(id_argument(observed))
-                .arg(from);
+                .arg(from)
+                .arg(u8::from(is_sure));
             let (what, value): (String, Option<Vec<u8>>) = self.backplane.links.call(call).await?;
             let value = Bytes::from(value.unwrap_or_default());
             let stands = match what.as_str() {
                 "leased" => return Ok(Leased::Lease(lease)),
                 "standing" => standing(key, &value),
+                "behind" if self.has_heard_of_more(lease).await? => self
+                    .found_entry(key, &value)
+                    .or_else(|| standing(key, &value)),
                 "behind" => {
-                    self.backplane.catch_up().await?;
-                    self.found_entry(key, &value)
-                        .or_else(|| standing(key, &value))
+                    is_sure = true;
+                    continue;
                 }
                 _ => self.found_entry(key, &value),
             };
@@ -112,6 +116,12 @@ impl Entries {
             }
         }
         Err(contended())
+    }
+
+    /// Whether there is a newer incarnation than the one that a lease is of.
+    async fn has_heard_of_more(&self, lease: Lease) -> Result<bool> {
+        self.backplane.catch_up().await?;
+        Ok(self.backplane.log.stamp().incarnation() != lease.stamp.incarnation())
     }
 
     fn found_entry(&self, key: &str, value: &Bytes) -> Option<Leased> {

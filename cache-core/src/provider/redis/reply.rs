@@ -13,18 +13,30 @@ use crate::log::{Incarnation, Kind, Lineage, Positioned, Record, Stamp};
 pub(super) struct Reply {
     pub(super) head: Stamp,
     pub(super) floors: [u64; Kind::EVERY.len()],
+    /// Which run of which server it is: its `run_id`.
+    pub(super) run: Box<str>,
     pub(super) server_time: Timestamp,
     /// The records between the caller's position and the head; `None` if they are not all there.
     pub(super) records: Option<Vec<Positioned>>,
 }
 
-type Raw = (u64, String, u64, String, u64, u64, bool, Vec<Vec<u8>>);
+type Raw = (
+    u64,
+    String,
+    u64,
+    String,
+    String,
+    u64,
+    u64,
+    bool,
+    Vec<Vec<u8>>,
+);
 
 impl Reply {
     /// Reads the answer to a caller who stood at `cursor`. `root` is the scope of the deployment.
     pub(super) fn parse(value: Value, cursor: Stamp, root: &str) -> Result<Self> {
         let raw: Raw = from_redis_value(value).map_err(unexpected)?;
-        let (number, nonce, sequence, floors, seconds, micros, complete, records) = raw;
+        let (number, nonce, sequence, floors, run, seconds, micros, complete, records) = raw;
         let head = Stamp::new(incarnation_from(number, &nonce)?, sequence);
         let missing = head.sequence().checked_sub(cursor.sequence());
         if complete && missing != u64::try_from(records.len()).ok() {
@@ -33,6 +45,7 @@ impl Reply {
         Ok(Self {
             head,
             floors: floors_from(&floors)?,
+            run: run.into(),
             server_time: told((seconds, micros)),
             records: complete.then(|| positioned(cursor, &records, root)),
         })
@@ -119,6 +132,7 @@ mod tests {
             text("a"),
             number(head),
             text(floors),
+            text("run"),
             number(u64::MAX),
             number(1),
             number(1),

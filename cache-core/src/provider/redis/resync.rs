@@ -58,11 +58,11 @@ impl Backplane {
         {
             return Ok(());
         }
-        let _turn = self.resyncing.lock().await;
+        let mut run = self.resyncing.lock().await;
         if self.has_applied(reply.head) {
             return Ok(());
         }
-        self.resync().await?;
+        self.resync(&mut run).await?;
         if self.has_applied(reply.head) {
             return Ok(());
         }
@@ -75,9 +75,11 @@ impl Backplane {
     }
 
     /// Takes over the state: all barriers as of some position, then what was recorded since.
-    async fn resync(&self) -> Result<()> {
+    /// `run` is that of the server from which it was taken last.
+    async fn resync(&self, run: &mut Box<str>) -> Result<()> {
         for _ in 0..ATTEMPTS {
-            let start = self.head(self.log.stamp()).await?.head;
+            let first = self.head(self.log.stamp()).await?;
+            let start = first.head;
             let mut barriers = self.read_barriers().await?;
             let lineage = self.read_lineage().await?;
             let now = self.head(start).await?;
@@ -87,7 +89,13 @@ impl Backplane {
             for kind in Kind::EVERY {
                 barriers.raise_floor(kind, now.floors[kind.index()]);
             }
+            let known = self.log.stamp().incarnation().number();
+            if *run == first.run && start.incarnation().number() == known + 1 {
+                // It was emptied, and no other has been in its place since.
+                self.log.forget_issued();
+            }
             self.log.inherit(start, barriers, lineage, &self.keys.root);
+            *run = first.run;
             if self.log.apply(start.incarnation(), &records).is_ok() {
                 return Ok(());
             }

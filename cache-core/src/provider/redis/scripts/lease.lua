@@ -1,9 +1,10 @@
 -- Reserves a key for a load, or tells what stands there.
 -- KEYS: the entry. ARGV: the lease's bytes, its time to live, the id of what was observed there
--- (or nothing), the first sequence that is visible at this key.
+-- (or nothing), the first sequence that is visible at this key, whether the caller is sure of the
+-- incarnation.
 local key, lease, observed = KEYS[1], ARGV[1], ARGV[3]
 local mine, there = parse(lease, key), peek(key)
-if there and number_of(there) > number_of(mine) then
+if there and ARGV[5] == '0' and number_of(there) > number_of(mine) then
   -- Who has not heard of a new incarnation cannot judge what is stored in it.
   return { 'behind', redis.call('GET', key) }
 end

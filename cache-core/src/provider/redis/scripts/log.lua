@@ -54,7 +54,7 @@ end
 -- is a primary of the past that is one again. Who comes from nowhere has the number 0.
 local function is_behind(meta, request)
   if request.number ~= meta.number then return request.number > meta.number end
-  return request.nonce ~= meta.nonce or request.sequence > meta.sequence
+  return request.nonce == meta.nonce and request.sequence > meta.sequence
 end
 
 -- Has a new incarnation show what was stored in the one that ends here, and in those before.
@@ -145,6 +145,7 @@ local function log_reply(log, meta, request)
   local time = redis.call('TIME')
   local records = records_since(log, meta, request)
   return {
-    meta.number, meta.nonce, meta.sequence, floors_of(meta), time[1], time[2], records and 1 or 0, records or {},
+    meta.number, meta.nonce, meta.sequence, floors_of(meta), meta.run, time[1], time[2], records and 1 or 0,
+    records or {},
   }
 end
