@@ -76,6 +76,12 @@ impl Node {
         stats[name].as_u64().unwrap()
     }
 
+    fn signal(&self, signal: &str) {
+        let process = self.process.id().to_string();
+        let sent = Command::new("kill").args([signal, &process]).status();
+        assert!(sent.unwrap().success());
+    }
+
     async fn becomes(&self, key: &str, version: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.version(key).await != Some(version) {
@@ -243,12 +249,32 @@ async fn a_node_that_dies_while_it_loads_costs_the_others_a_bounded_wait() {
         let answered = tokio::time::timeout(Duration::from_millis(10), &mut asking).await;
         assert!(answered.is_err(), "it loads for a minute");
     }
-    let process = slow.process.id().to_string();
-    let killed = Command::new("kill").args(["-KILL", &process]).status();
-    assert!(killed.unwrap().success());
+    slow.signal("-KILL");
     let start = Instant::now();
     assert_eq!(other.version("a").await, Some(1));
     let waited = start.elapsed();
     println!("waited for the dead node: {waited:?}");
     assert!(waited > Duration::from_secs(1) && waited < Duration::from_secs(8));
+}
+
+/// A process that stood still has not heard of anything, and does not know it: its first answer is
+/// the one that counts.
+#[tokio::test]
+async fn a_node_that_stood_still_shows_nothing_that_was_invalidated_meanwhile() {
+    const BOUND: Duration = Duration::from_millis(500);
+    let deployment = Deployment::new();
+    let one = deployment.node(&[]);
+    let bound = BOUND.as_millis().to_string();
+    let two = deployment.node(&["--touch-bound", &bound]);
+    for round in 0..3 {
+        one.send("PUT", "/values/a", "old").await;
+        two.becomes("a", 2 * round + 1).await;
+        two.signal("-STOP");
+        one.send("PUT", "/values/a", "new").await;
+        tokio::time::sleep(BOUND).await;
+        let asking = two.version("a");
+        let resuming = async { two.signal("-CONT") };
+        let (first, ()) = tokio::join!(asking, resuming);
+        assert_eq!(first, Some(2 * round + 2));
+    }
 }

@@ -12,7 +12,8 @@ use cache_tests::cluster_node::{
     cluster_node, deaf_cluster_node, over, own_prefix, patient, shared,
 };
 use cache_tests::redis_node::{
-    build, delivered, entry, fill, invalidate, key, key_record, lead, refused, set, shown, terms,
+    build, delivered, entry, fill, invalidate, key, key_record, lead, refused, set, shown, tagged,
+    terms,
 };
 use cache_tests::redis_server::{RedisServer, free_port};
 
@@ -290,5 +291,35 @@ async fn an_invalidation_reaches_nodes_that_read_elsewhere() {
     for key in &keys {
         assert_eq!(shown(&two, key).await, None);
         assert!(!stands(&cluster, key));
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_frees_what_is_hidden_and_nothing_else_while_slots_move() {
+    let cluster = Cluster::start();
+    let one = cluster_node(&cluster).await;
+    let sweeping = build(patient(&cluster).sweep(Duration::from_millis(50))).await;
+    let kept = a_key_each(&cluster);
+    for key in &kept {
+        set(&one, key, entry(&one, "kept")).await;
+    }
+    let hidden: Vec<_> = (0..300).map(|index| key(&index.to_string())).collect();
+    for key in &hidden {
+        set(&one, key, tagged(&one, "old", &["t"])).await;
+    }
+    invalidate(&one, Record::Tag("t".into())).await;
+    for (node, key) in kept.iter().enumerate() {
+        cluster.move_slot(slot_of(key), (node + 1) % PRIMARIES);
+        cluster.move_slot(slot_of(&hidden[node]), cluster.owner_of(key));
+    }
+    // What moved past the sweep is left to the next, which the next record brings about.
+    let left = || hidden.iter().filter(|key| stands(&cluster, key)).count();
+    eventually("the sweep is at work", || sweeping.swept() > 0).await;
+    while left() > 0 {
+        invalidate(&one, Record::Tag("another".into())).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for key in &kept {
+        assert_eq!(shown(&one, key).await.as_deref(), Some("kept"));
     }
 }

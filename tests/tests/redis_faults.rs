@@ -9,7 +9,8 @@ use cache_core::log::Record;
 use cache_core::provider::Slot;
 use cache_core::testkit::eventually;
 use cache_core::{
-    Cache, Clock, Error, ErrorKind, ManualClock, Provider, RedisProvider, RedisProviderBuilder,
+    Cache, Clock, Error, ErrorKind, Invalidated, ManualClock, Provider, RedisProvider,
+    RedisProviderBuilder,
 };
 use cache_tests::redis_node::{
     build, deaf_node, delivered, entry, fill, invalidate, key, key_record, lead, node, refused,
@@ -65,6 +66,25 @@ async fn a_write_that_timed_out_is_not_carried_out_later() {
     }
     set(&one, &set_key, entry(&one, "new")).await;
     assert_eq!(shown(&two, &set_key).await.as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_set_that_is_under_way_when_its_key_is_invalidated_is_not_carried_out_later() {
+    let server = RedisServer::start();
+    let (one, two) = (build(impatient(&server)).await, node(&server).await);
+    let key = key("k");
+    warm_up(&one).await;
+    server.pause();
+    refused(one.set(vec![(&key, entry(&one, "late"))]).await);
+    let invalidation = one.invalidate(&[key_record(&key)]).await.unwrap();
+    assert_eq!(invalidation.state, Invalidated::Pending);
+    server.resume();
+    answers(&one).await;
+    let mut reads = 0;
+    while one.log().has_pending() || reads < 100 {
+        assert_eq!(shown(&two, &key).await, None);
+        reads += 1;
+    }
 }
 
 /// Has the server load the scripts: it could not carry out later what it does not know.

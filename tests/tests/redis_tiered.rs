@@ -3,12 +3,12 @@
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use cache_core::testkit::{Gate, Nodes};
+use cache_core::testkit::{Gate, Nodes, delivered};
 use cache_core::{
     Cache, Consistency, EntryOptions, ErrorKind, Invalidated, MemoryTier, RedisProvider,
     RedisProviderBuilder,
 };
-use cache_tests::redis_node::{deaf_node, patient};
+use cache_tests::redis_node::{build, deaf_node, patient};
 use cache_tests::redis_server::RedisServer;
 
 async fn tiered(builder: RedisProviderBuilder, tier: MemoryTier) -> Cache {
@@ -309,4 +309,28 @@ async fn a_silent_server_is_soon_asked_by_the_heartbeat_alone() {
     }
     server.resume();
     becomes(&cache, None).await;
+}
+
+#[tokio::test]
+async fn after_two_crossing_sets_memory_and_server_hold_the_same() {
+    let server = RedisServer::start();
+    let (one, two) = (node(&server).await, node(&server).await);
+    let plain = build(patient(&server)).await;
+    let plain = Cache::builder(plain).build().expect("the cache is built");
+    for round in 0..50 {
+        let (left, right) = (format!("left {round}"), format!("right {round}"));
+        let (by_one, by_two) = tokio::join!(one.set("k", &left), two.set("k", &right));
+        by_one.and(by_two).expect("the sets");
+        // Each has the other's record by now, or has it before it shows anything from memory.
+        for cache in [&one, &two] {
+            cache.get::<String>("k").await.expect("the read");
+        }
+        delivered(&one, &two).await;
+        delivered(&two, &one).await;
+        let stored = read(&plain).await;
+        assert!(stored == Some(left) || stored == Some(right), "{stored:?}");
+        for cache in [&one, &two] {
+            assert_eq!(read(cache).await, stored);
+        }
+    }
 }
