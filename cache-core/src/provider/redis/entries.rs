@@ -249,13 +249,13 @@ impl Entries {
     }
 
     fn meta(&self, key: &str, header: &Header) -> Meta {
-        let time = self.backplane.links.time(key);
+        let local = self.backplane.links.time(key).local();
         Meta {
             id: header.id,
             owner: header.owner,
             stamp: header.stamp,
-            created: time.local(header.created_millis),
-            expires: header.expires_millis.map(|millis| time.local(millis)),
+            created: local(header.created_millis),
+            expires: header.expires_millis.map(local),
             tags: Arc::clone(&header.tags),
         }
     }

@@ -92,17 +92,21 @@ impl ServerTime {
         u64::try_from(deadline / 1_000).ok()
     }
 
-    /// A moment of the server's, in whole milliseconds, on the clock that entries are judged by.
-    /// Where it is not known exactly, the earlier: an entry seems to expire sooner, never later.
-    pub(super) fn local(&self, server_millis: u64) -> Timestamp {
-        let Some(sample) = *self.best() else {
-            return Timestamp::from_micros(0);
-        };
-        let server_now = self.since_epoch(Instant::now()).saturating_add(sample.most);
-        let moment = i64::try_from(server_millis.saturating_mul(1_000)).unwrap_or(i64::MAX);
-        let ahead = moment.saturating_sub(server_now);
+    /// Says of moments of the server's, in whole milliseconds, when they are on the clock that
+    /// entries are judged by. Where that is not known exactly, the earlier: an entry seems to
+    /// expire sooner, never later.
+    pub(super) fn local(&self) -> impl Fn(u64) -> Timestamp + use<> {
+        let best = *self.best();
         let now = self.clock.now().as_micros();
-        Timestamp::from_micros(now.saturating_add_signed(ahead))
+        let elapsed = self.since_epoch(Instant::now());
+        let server_now = best.map(|sample| elapsed.saturating_add(sample.most));
+        move |server_millis| {
+            let Some(server_now) = server_now else {
+                return Timestamp::from_micros(0);
+            };
+            let moment = i64::try_from(server_millis.saturating_mul(1_000)).unwrap_or(i64::MAX);
+            Timestamp::from_micros(now.saturating_add_signed(moment.saturating_sub(server_now)))
+        }
     }
 
     fn best(&self) -> MutexGuard<'_, Option<Sample>> {
@@ -192,7 +196,7 @@ mod tests {
 
     #[test]
     fn without_a_word_from_the_server_everything_has_expired() {
-        assert!(time().local(u64::MAX) < Clock::system().now());
+        assert!(time().local()(u64::MAX) < Clock::system().now());
     }
 
     #[test]
@@ -230,7 +234,7 @@ mod tests {
         let told = Told::since(sent, Timestamp::from_millis(5_000_000));
         let time = ServerTime::told_before(Clock::system(), told);
         let before = Clock::system().now();
-        let left = time.local(5_001_000).since(before);
+        let left = time.local()(5_001_000).since(before);
         assert!(left <= SPAN - ROUND_TRIP, "{left:?}");
         assert!(left >= SPAN / 2, "{left:?}");
     }
