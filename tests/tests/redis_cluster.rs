@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::log::{Invalidated, Record};
 use cache_core::testkit::eventually;
@@ -315,7 +315,9 @@ async fn a_sweep_frees_what_is_hidden_and_nothing_else_while_slots_move() {
     // What moved past the sweep is left to the next, which the next record brings about.
     let left = || hidden.iter().filter(|key| stands(&cluster, key)).count();
     eventually("the sweep is at work", || sweeping.swept() > 0).await;
+    let deadline = Instant::now() + Duration::from_secs(30);
     while left() > 0 {
+        assert!(Instant::now() < deadline, "the hidden are freed");
         invalidate(&one, Record::Tag("another".into())).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

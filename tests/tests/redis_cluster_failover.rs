@@ -38,6 +38,16 @@ async fn in_touch(node: &RedisProvider) {
     .await;
 }
 
+/// Waits until the node reads from where the key is now.
+async fn reaches(node: &RedisProvider, key: &str) {
+    in_touch(node).await;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while node.get(&[key]).await.is_err() {
+        assert!(Instant::now() < deadline, "the replica is found");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Loses whatever `primary` takes from now on, and `primary` with it.
 async fn lose(cluster: &mut Cluster, primary: usize) {
     cluster.kill(primary);
@@ -85,7 +95,7 @@ async fn a_deletion_that_a_promoted_replica_has_missed_is_made_again() {
     invalidate(&node, key_record(&key)).await;
     lose(&mut cluster, other).await;
     eventually("it is deleted again", || !stands(&cluster, &key)).await;
-    in_touch(&node).await;
+    reaches(&node, &key).await;
     invalidate(&node, key_record("cache:n:another")).await;
     assert_eq!(shown(&node, &key).await, None);
 }
@@ -104,7 +114,7 @@ async fn a_deletion_is_made_again_on_a_node_that_is_back_with_older_data() {
     cluster.restart(other);
     cluster.wait_until_settled();
     eventually("it is deleted again", || !stands(&cluster, &key)).await;
-    in_touch(&node).await;
+    reaches(&node, &key).await;
     invalidate(&node, key_record("cache:n:another")).await;
     assert_eq!(shown(&node, &key).await, None);
 }
@@ -120,7 +130,7 @@ async fn a_load_whose_lease_a_promoted_replica_still_has_shows_nothing_that_was_
     cluster.cut_replication(other);
     invalidate(&node, key_record(&key)).await;
     lose(&mut cluster, other).await;
-    in_touch(&node).await;
+    reaches(&node, &key).await;
     fill(&node, &key, "old", lease).await;
     assert_eq!(shown(&node, &key).await, None);
 }

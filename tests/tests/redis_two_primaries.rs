@@ -1,6 +1,7 @@
 //! An old primary that goes on answering, and one that comes back after its successor.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cache_core::log::Record;
 use cache_core::testkit::eventually;
@@ -107,7 +108,9 @@ async fn what_is_written_first_after_a_failover_stays() {
         let before = node.log().stamp().incarnation();
         servers.go_over();
         // The connection breaks, and is made anew.
+        let deadline = Instant::now() + Duration::from_secs(20);
         while node.get(&[&hit]).await.is_err() {
+            assert!(Instant::now() < deadline, "the other server answers");
             tokio::task::yield_now().await;
         }
         if sets_first {

@@ -21,16 +21,18 @@ pub(super) struct Issued {
 }
 
 impl Issued {
-    pub(super) fn push(&mut self, record: &Record, now: Timestamp) {
+    /// Remembers a record for at least `span`.
+    pub(super) fn push(&mut self, record: &Record, now: Timestamp, span: Duration) {
+        let span = span.max(LATELY);
         self.records.push_back((now, record.clone()));
-        let is_old = |(then, _): &(Timestamp, Record)| now.since(*then) > LATELY;
+        let is_old = |(then, _): &(Timestamp, Record)| now.since(*then) > span;
         while self.records.front().is_some_and(is_old) {
             self.records.pop_front();
         }
         if self.records.len() > MAX_ISSUED {
             self.forgotten = self.records.pop_front().map(|(then, _)| then);
         }
-        self.forgotten = self.forgotten.filter(|&then| now.since(then) <= LATELY);
+        self.forgotten = self.forgotten.filter(|&then| now.since(then) <= span);
     }
 
     /// Hands over what has to be recorded once more where the log has begun anew. `root` is the
@@ -65,9 +67,9 @@ mod tests {
     #[test]
     fn what_was_issued_lately_is_handed_over_once_and_in_order() {
         let mut issued = Issued::default();
-        issued.push(&tag(0), at(0));
+        issued.push(&tag(0), at(0), Duration::ZERO);
         for (second, index) in [(40, 1), (41, 2), (42, 1)] {
-            issued.push(&tag(index), at(second));
+            issued.push(&tag(index), at(second), Duration::ZERO);
         }
         assert_eq!(issued.take("app:"), [tag(1), tag(2)]);
         assert_eq!(issued.take("app:"), []);
@@ -76,7 +78,7 @@ mod tests {
     #[test]
     fn a_change_becomes_an_invalidation() {
         let mut issued = Issued::default();
-        issued.push(&Record::Changed("app:k".into()), at(0));
+        issued.push(&Record::Changed("app:k".into()), at(0), Duration::ZERO);
         assert_eq!(issued.take("app:"), [Record::Key("app:k".into())]);
     }
 
@@ -84,13 +86,13 @@ mod tests {
     fn where_there_were_too_many_everything_is_hidden_until_they_are_long_past() {
         let mut issued = Issued::default();
         for index in 0..=MAX_ISSUED {
-            issued.push(&tag(index), at(0));
+            issued.push(&tag(index), at(0), Duration::ZERO);
         }
         assert_eq!(issued.take("app:"), [Record::All("app:".into())]);
         for index in 0..=MAX_ISSUED {
-            issued.push(&tag(index), at(0));
+            issued.push(&tag(index), at(0), Duration::ZERO);
         }
-        issued.push(&tag(0), at(31));
+        issued.push(&tag(0), at(31), Duration::ZERO);
         assert_eq!(issued.take("app:"), [tag(0)]);
     }
 }

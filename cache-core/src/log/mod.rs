@@ -276,10 +276,11 @@ impl Log {
     /// out that they went to a server that did not count any more, they wait for its successor:
     /// see [`pending`](Self::pending). False if that is known already: nothing is remembered then.
     pub fn issued(&self, incarnation: Incarnation, records: &[Record], now: Timestamp) -> bool {
+        let bound = Duration::from_micros(self.0.touch_bound.load(Ordering::Acquire));
         self.write(|state| {
             let is_current = state.stamp.incarnation() == incarnation;
             for record in records.iter().filter(|_| is_current) {
-                state.issued.push(record, now);
+                state.issued.push(record, now, bound);
             }
             is_current
         })

@@ -4,10 +4,11 @@ use std::time::{Duration, Instant};
 
 use ::redis::Value;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use super::call::Call;
 use super::entries::{key_of, millis};
-use super::error::{overtaken, too_late};
+use super::error::{overtaken, timed_out, too_late};
 use super::keys::LogKeys;
 use super::link::read;
 use super::links::{Links, Replies};
@@ -99,7 +100,10 @@ impl Backplane {
             return Ok(());
         }
         // What one has delivered, another must not deliver again after a newer write.
-        let _turn = self.delivering.lock().await;
+        let turn = timeout(self.links.timeout(), self.delivering.lock());
+        let _turn = turn
+            .await
+            .map_err(|_| timed_out("what waits was not delivered"))?;
         let (records, came) = self.log.pending();
         for batch in records.chunks(BATCH) {
             let takes = batch.iter().filter_map(key_of).map(|key| TAKE.on(&[key]));

@@ -111,8 +111,8 @@ impl RedisProviderBuilder {
     /// Keys may lie on any of the nodes, those of the log lie on one. What is one step on a single
     /// server is a few here: a `set` asks for the head of the log, stores, and records. MOVED and
     /// ASK are followed within the [`command_timeout`](Self::command_timeout), and every heartbeat
-    /// asks all nodes how they are. While a node is away, what it has is computed; while the node
-    /// with the log is, everything.
+    /// asks all nodes how they are. While a node is away, what it has is computed, and so is what is
+    /// read in one call with it; while the node with the log is, everything.
     ///
     /// ```no_run
     /// # async fn example() -> cache_core::Result<()> {
@@ -251,7 +251,7 @@ impl RedisProviderBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for settings that cannot
-    /// work, a server that is too old or not standalone, and a missing runtime;
+    /// work, a server that is too old or of another kind than the settings say, and a missing runtime;
     /// [`ErrorKind::Connection`](crate::ErrorKind::Connection) or
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the server does not answer within the
     /// connect timeout, or a step of reading its log takes longer than the command timeout;

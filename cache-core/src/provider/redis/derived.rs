@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::backplane::Backplane;
 use super::call::Call;
 use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argument};
 use super::error::too_late;
 use super::script::{EXPIRE, INCREMENT};
 use super::set::stamped;
 use super::stored::{self, incarnation_bytes};
+use super::untold::Untold;
 use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Record;
@@ -75,10 +75,7 @@ impl Entries {
     /// Sends a write, and tells all nodes if it has made copies old: also if the server's answer
     /// is lost, or the caller is gone before it comes.
     async fn change(&self, call: Call, key: &str) -> Result<Answer> {
-        let mut untold = Untold {
-            backplane: &self.backplane,
-            record: Some(Record::Changed(key.into())),
-        };
+        let mut untold = Untold::of(&self.backplane, vec![Record::Changed(key.into())]);
         let answered = self.backplane.links.write::<Answer>(call).await;
         // Nodes may hold copies of what was no counter; counters are never copied.
         match &answered {
@@ -106,33 +103,6 @@ impl Entries {
         Verdict {
             id: stored::id_in(header),
             visible: meta.as_ref().is_some_and(visible),
-        }
-    }
-}
-
-/// A change that other nodes have not been told of. Dropped, it waits to be told.
-struct Untold<'a> {
-    backplane: &'a Backplane,
-    record: Option<Record>,
-}
-
-impl Untold<'_> {
-    async fn tell(&mut self) {
-        let told = self.backplane.append(Vec::new(), self.record.as_slice());
-        if told.await.is_ok() {
-            self.dismiss();
-        }
-    }
-
-    fn dismiss(&mut self) {
-        self.record = None;
-    }
-}
-
-impl Drop for Untold<'_> {
-    fn drop(&mut self) {
-        if self.record.is_some() {
-            self.backplane.pend(self.record.as_slice());
         }
     }
 }

@@ -74,7 +74,10 @@ impl Entries {
         let lease = Lease { token, stamp };
         let unclaimed = Unclaimed::new(self, key, lease);
         let leased = self.leave_lease(key, observed, lease).await;
-        unclaimed.answered();
+        let is_known = |error: &Error| error.had_no_effect();
+        if leased.as_ref().err().is_none_or(is_known) {
+            unclaimed.answered();
+        }
         leased
     }
 
@@ -87,25 +90,15 @@ impl Entries {
         let bytes = stored::encode_lease(key, lease.token, lease.stamp)?;
         let mut is_sure = false;
         for _ in 0..ATTEMPTS {
-            let from = self.backplane.log.visible_from(key).sequence();
-            let call = LEASE
-                .on(&[key])
-                .arg(bytes.as_slice())
-                .arg(millis(self.lease_ttl))
-                .arg(id_argument(observed))
-                .arg(from)
-                .arg(u8::from(is_sure));
+            let call = self.lease_call(key, &bytes, observed, is_sure);
             let (what, value): (String, Option<Vec<u8>>) = self.backplane.links.call(call).await?;
             let value = Bytes::from(value.unwrap_or_default());
             let stands = match what.as_str() {
                 "leased" => return Ok(Leased::Lease(lease)),
                 "standing" => standing(key, &value),
-                "behind" if self.has_heard_of_more(lease).await? => self
-                    .found_entry(key, &value)
-                    .or_else(|| standing(key, &value)),
                 "behind" => {
                     is_sure = true;
-                    continue;
+                    self.judged_anew(key, &value, lease).await?
                 }
                 _ => self.found_entry(key, &value),
             };
@@ -118,10 +111,24 @@ impl Entries {
         Err(contended())
     }
 
-    /// Whether there is a newer incarnation than the one that a lease is of.
-    async fn has_heard_of_more(&self, lease: Lease) -> Result<bool> {
+    fn lease_call(&self, key: &str, bytes: &[u8], observed: Option<EntryId>, sure: bool) -> Call {
+        LEASE
+            .on(&[key])
+            .arg(bytes)
+            .arg(millis(self.lease_ttl))
+            .arg(id_argument(observed))
+            .arg(self.backplane.log.visible_from(key).sequence())
+            .arg(u8::from(sure))
+    }
+
+    /// What stands at a key, if there is a newer incarnation than the one that a lease is of.
+    async fn judged_anew(&self, key: &str, value: &Bytes, lease: Lease) -> Result<Option<Leased>> {
         self.backplane.catch_up().await?;
-        Ok(self.backplane.log.stamp().incarnation() != lease.stamp.incarnation())
+        if self.backplane.log.stamp().incarnation() == lease.stamp.incarnation() {
+            return Ok(None);
+        }
+        let found = self.found_entry(key, value);
+        Ok(found.or_else(|| standing(key, value)))
     }
 
     fn found_entry(&self, key: &str, value: &Bytes) -> Option<Leased> {

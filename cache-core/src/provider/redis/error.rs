@@ -110,7 +110,7 @@ fn refusal(code: Option<&str>) -> (ErrorKind, &'static str) {
         Some("MISCONF") => unready("the server cannot save its data, so it refuses to store more"),
         Some("BUSY") => unready("the server is busy with a script"),
         Some("NOREPLICAS") => unready("the server has lost the replicas that it must write to"),
-        Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "UNBLOCKED") => {
+        Some("MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "UNBLOCKED" | "MOVED" | "ASK") => {
             unready("the servers are changing roles")
         }
         Some("NOAUTH") => (

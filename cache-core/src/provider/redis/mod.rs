@@ -50,6 +50,7 @@ mod tasks;
 #[cfg(feature = "tls")]
 mod tls;
 mod unclaimed;
+mod untold;
 
 use std::fmt;
 use std::future::Future;
@@ -83,12 +84,16 @@ const NAME: &str = "redis";
 /// a process that hears nothing from the server stops giving answers on what it knows. A load
 /// that began before its key, tag, pattern or namespace was invalidated never becomes visible.
 ///
-/// Reads of single keys that come at one moment share a command. On one server every read and write is one round trip, but for what rests on what stands there:
-/// the first `increment` at a key, `expire`, and a lease that others contend for. A `set` of many
-/// entries is one atomic script. An `invalidate` deletes at its keys and then appends its records;
-/// dropped or timed out halfway it may have done the first part only, and promises nothing. A write whose
-/// outcome is unknown is an error of kind [`Timeout`](crate::ErrorKind::Timeout), after which it
-/// is not carried out any more; one whose future is dropped may be, up to the
+/// On one server every read and write is one round trip, but for what rests on what stands there:
+/// the first `increment` at a key, `expire`, and a lease that others contend for. Reads of single
+/// keys that come at one moment share a command. A `set` of many entries is one atomic script. An
+/// `invalidate` deletes at its keys and then appends its records; dropped or timed out halfway it
+/// may have done the first part only, and promises nothing. On a cluster, keys are read and written
+/// node by node.
+///
+/// A `set` that was dropped halfway, or whose outcome nobody was told, hides its keys until the
+/// server has been told so. One that is an error of kind [`Timeout`](crate::ErrorKind::Timeout) is
+/// not carried out any more; one that was dropped may be, up to the
 /// [`command_timeout`](RedisProviderBuilder::command_timeout). Times to live run on the server's
 /// clock.
 ///
@@ -104,6 +109,7 @@ const NAME: &str = "redis";
 /// | the same, with [`OnFailover::Reappend`] | what a process knows to be invalidated stays hidden there at all times, and everywhere once that process has been in contact, within the touch bound; what is lost if every process that had heard of it has ended: an invalidation, so that what it hid is shown again, and a `set`, so that an older value is back. After a restart from an old snapshot with no process left, that is all since the snapshot |
 /// | an old primary is cut off, and processes with it | they go on with it as long as more than half of the sentinels tell them to: for the touch bound, and the seconds that sentinels take to tell each other. Where the server's `min-replicas-to-write` is 1 or more: for `min-replicas-max-lag` and the touch bound. With neither, for as long as it is cut off |
 /// | a node of a cluster is lost, and its replica has missed what it did last | a `set` may be gone, or back to a value that was not invalidated. What was deleted there stays hidden, and is deleted again on the replica, as long as the log remembers it: for the last 65,536 invalidated keys |
+/// | a node of a cluster is away when a key of its is invalidated, and the process that did it ends before the node is back | what stands there stays hidden as long as the log remembers the key, as above; each process that starts deletes it again |
 /// | a node of a cluster is cut off, and processes with it | they read and write there until it stops by itself, after `cluster-node-timeout`; what others invalidate is hidden from them all the same |
 /// | slots of a cluster move | a scan can miss keys that move meanwhile, and so can the counts of `delete_by_pattern`; what it hides is hidden. Where the log's slot moves, everything that was stored counts as hidden, as after a restart |
 /// | clocks of a cluster's nodes differ | times to live are off by as much, after a failover or a move |

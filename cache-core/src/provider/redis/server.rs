@@ -145,7 +145,11 @@ impl Server {
                 renewing(backplane, self.approve(backplane)).await
             }
             #[cfg(feature = "redis-cluster")]
-            Links::Cluster(cluster) => cluster.survey(&self.naming()).await,
+            Links::Cluster(cluster) if !cluster.knows(&backplane.keys.inv) => {
+                cluster.survey(&self.naming()).await
+            }
+            #[cfg(feature = "redis-cluster")]
+            Links::Cluster(_) => Ok(()),
         }
     }
 
@@ -155,12 +159,24 @@ impl Server {
             true => Vec::new(),
             false => self.naming(),
         };
-        renewing(backplane, backplane.beat(along)).await?;
-        #[cfg(feature = "redis-cluster")]
-        if let Links::Cluster(cluster) = &self.links {
-            cluster.settle(backplane).await;
+        renewing(backplane, backplane.beat(along)).await
+    }
+
+    /// What goes on beside the heartbeat: on a cluster, asking how all nodes are. A slow one must
+    /// not keep the heartbeat from the node that has the log.
+    #[cfg(feature = "redis-cluster")]
+    pub(super) fn watch(
+        &self,
+        backplane: &Arc<Backplane>,
+        period: Duration,
+    ) -> Option<impl Future<Output = ()> + use<>> {
+        match &self.links {
+            Links::One(_) => None,
+            Links::Cluster(cluster) => {
+                let (cluster, naming) = (cluster.clone(), self.naming());
+                Some(cluster.watch(naming, Arc::downgrade(backplane), period))
+            }
         }
-        Ok(())
     }
 
     /// A connection that came back has lost its name.

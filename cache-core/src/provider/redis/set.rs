@@ -8,6 +8,7 @@ use super::error::too_late;
 use super::link::read;
 use super::script::PUT;
 use super::stored;
+use super::untold::Untold;
 use crate::entry::{Entry, Meta};
 use crate::error::{Error, Result};
 use crate::log::{Record, Stamp};
@@ -17,17 +18,26 @@ impl Entries {
         if entries.is_empty() {
             return Ok(());
         }
-        let mut stored = self.store(entries).await;
-        if stored.is_ok() && self.backplane.log.has_pending() {
-            // The log has begun anew under it: what waits since then would delete it again.
-            stored = self.store(entries).await;
-        }
-        let is_unknown = |error: &Error| !error.had_no_effect();
-        if stored.as_ref().is_err_and(is_unknown) {
-            // Whether the new value stands there, the old one, or none: nobody shall see it.
-            self.backplane.pend(&records(entries, Record::Key));
+        // Whether the new value stands there, the old one, or none: nobody shall see it, unless
+        // this ends well.
+        let mut unknown = Untold::of(&self.backplane, records(entries, Record::Key));
+        let stored = self.store_for_good(entries).await;
+        let is_known = |error: &Error| error.had_no_effect();
+        if stored.as_ref().err().is_none_or(is_known) {
+            unknown.dismiss();
         }
         stored
+    }
+
+    /// Where the log has begun anew meanwhile, what waits since then would delete the entries, or
+    /// they are as old as the log that has ended: so it is done once more.
+    async fn store_for_good(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
+        let before = self.backplane.log.stamp().incarnation();
+        self.store(entries).await?;
+        if self.backplane.log.stamp().incarnation() == before {
+            return Ok(());
+        }
+        self.store(entries).await.map_err(Error::with_some_effect)
     }
 
     async fn store(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {

@@ -1,4 +1,5 @@
-//! What runs in the background: heartbeat, tail and sweep. All end with the provider.
+//! What runs in the background: heartbeat, tail, sweep, and the watch over a cluster. All end with
+//! the provider.
 
 use std::error::Error as _;
 use std::sync::{Arc, Weak};
@@ -33,8 +34,12 @@ impl Tasks {
             period,
             backplane: Arc::downgrade(backplane),
         };
+        #[cfg(feature = "redis-cluster")]
+        let watch = server.watch(backplane, period);
         let heartbeat = heartbeat(server, Arc::downgrade(backplane), first, period);
         let mut tasks = vec![tokio::spawn(heartbeat), tokio::spawn(tail.run())];
+        #[cfg(feature = "redis-cluster")]
+        tasks.extend(watch.map(tokio::spawn));
         tasks.extend(sweeper.map(|sweeper| tokio::spawn(sweeper.run())));
         Self(tasks)
     }

@@ -54,10 +54,10 @@ impl RedisProviderBuilder {
 
     #[cfg(feature = "tls")]
     fn urls(&self) -> impl Iterator<Item = &str> {
-        let sentinels = self.sentinels.iter().flatten();
-        std::iter::once(&self.url)
-            .chain(sentinels)
-            .map(String::as_str)
+        let others = self.sentinels.iter().flatten();
+        #[cfg(feature = "redis-cluster")]
+        let others = others.chain(self.cluster_nodes.iter().flatten());
+        std::iter::once(&self.url).chain(others).map(String::as_str)
     }
 
     fn spans(&self) -> [(&'static str, Duration); 6] {

@@ -81,15 +81,23 @@ impl Map {
         Ok(map)
     }
 
-    /// This map, but for a slot that has moved to another node.
-    pub(super) fn moved(&self, slot: u16, node: Arc<Node>) -> Self {
+    /// This map, with one more node, unless it is there.
+    pub(super) fn with(&self, node: Arc<Node>) -> Self {
         let mut map = Self {
             nodes: self.nodes.clone(),
             owners: self.owners.clone(),
         };
-        let place = map.place_of(&node.address);
-        let place = place.unwrap_or_else(|| map.add(node));
-        map.owners[usize::from(slot)] = place;
+        if map.place_of(&node.address).is_none() {
+            map.add(node);
+        }
+        map
+    }
+
+    /// This map, but for a slot that has moved to another node.
+    pub(super) fn moved(&self, slot: u16, node: Arc<Node>) -> Self {
+        let address = node.address.clone();
+        let mut map = self.with(node);
+        map.owners[usize::from(slot)] = map.place_of(&address).unwrap_or(NOBODY);
         map
     }
 
@@ -135,13 +143,11 @@ impl Map {
         })
     }
 
-    /// The slots of this map that belong to another node in the other one, or did to none.
+    /// The slots of this map that belong to another node in the other one, or to none.
     pub(super) fn changes_from(&self, before: &Self) -> Vec<u16> {
-        let changed = |&slot: &u16| match (before.address_of(slot), self.address_of(slot)) {
-            (Some(before), Some(now)) => before != now,
-            _ => false,
-        };
-        (0..SLOTS).filter(changed).collect()
+        let owned = |&slot: &u16| self.address_of(slot).is_some();
+        let changed = |&slot: &u16| self.address_of(slot) != before.address_of(slot);
+        (0..SLOTS).filter(owned).filter(changed).collect()
     }
 
     /// The slots that a node has.
@@ -187,12 +193,14 @@ fn range_from(reply: &Value, asked: &str) -> Option<Range> {
     let [first, last, nodes @ ..] = &parts[..] else {
         return None;
     };
+    let [primary, replicas @ ..] = nodes else {
+        return None;
+    };
     let (first, last) = (number(first)?, number(last)?);
-    let nodes: Vec<_> = nodes
-        .iter()
-        .filter_map(|node| address_from(node, asked))
-        .collect();
-    let is_usable = first <= last && last < SLOTS && !nodes.is_empty();
+    let mut nodes = vec![address_from(primary, asked)?];
+    let known = |node| address_from(node, asked);
+    nodes.extend(replicas.iter().filter_map(known));
+    let is_usable = first <= last && last < SLOTS;
     is_usable.then_some(Range { first, last, nodes })
 }
 

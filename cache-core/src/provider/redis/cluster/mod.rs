@@ -85,6 +85,11 @@ impl Cluster {
         }
     }
 
+    /// Whether it is known which node has this key.
+    pub(super) fn knows(&self, key: &str) -> bool {
+        self.owner(key).is_ok()
+    }
+
     pub(super) fn client(&self, key: &str) -> Result<Client> {
         let node = self.owner(key)?;
         node.link.primary.client().map_err(from_redis)
@@ -137,14 +142,22 @@ impl Cluster {
         self.map().owner(slot_of(key.as_bytes()))
     }
 
-    /// The node at an address: the one that is known, or a new one.
+    /// The node at an address: the one that is known, or a new one, which is known from now on.
     fn node_at(&self, address: &Address) -> Result<Arc<Node>> {
         if let Some(node) = self.map().node_at(address) {
             return Ok(node);
         }
         let (host, port) = address.clone();
         let info = at(&self.shared.info, host, port);
-        Node::new(info, &self.shared.bounds, &self.shared.clock)
+        let node = Node::new(info, &self.shared.bounds, &self.shared.clock)?;
+        self.change(|map| map.with(Arc::clone(&node)));
+        Ok(node)
+    }
+
+    fn change(&self, change: impl FnOnce(&Map) -> Map) {
+        let map = self.shared.map.write();
+        let mut map = map.unwrap_or_else(PoisonError::into_inner);
+        *map = Arc::new(change(&map));
     }
 
     fn unsettle(&self, slots: impl IntoIterator<Item = u16>) {

@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::redis::call::Call;
 use crate::provider::redis::error::{UNUSABLE, from_redis};
-use crate::provider::redis::link::{Link, read, within};
+use crate::provider::redis::link::{Link, read};
 use crate::provider::redis::primary::{Current, Primary};
 use crate::provider::redis::server::{Bounds, approve};
 use crate::provider::redis::server_time::told;
@@ -53,25 +53,17 @@ impl Node {
         until: Instant,
         probes: bool,
     ) -> Result<Vec<Value>> {
-        self.learn_time(until).await?;
-        match probes {
-            true => self.link.probing().calls(calls, until).await,
-            false => self.link.calls(calls, until).await,
-        }
+        let link = match probes {
+            true => self.link.probing(),
+            false => self.link.clone(),
+        };
+        learn_time(&link, until).await?;
+        link.calls(calls, until).await
     }
 
     pub(super) async fn writes(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>> {
-        self.learn_time(until).await?;
+        learn_time(&self.link, until).await?;
         self.link.writes(calls, until).await
-    }
-
-    async fn learn_time(&self, until: Instant) -> Result<()> {
-        let current = self.link.primary.current().map_err(from_redis)?;
-        if current.time.is_known() {
-            return Ok(());
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        within(left, "a node did not tell the time", current.ask_time()).await
     }
 
     /// Asks how it is, once per heartbeat. A node that does not answer gets a new connection.
@@ -125,6 +117,14 @@ impl Node {
         let reply = replies.into_iter().next().unwrap_or(Value::Nil);
         ranges_from(&read(reply)?, &self.address.0).ok_or_else(unusable)
     }
+}
+
+async fn learn_time(link: &Link, until: Instant) -> Result<()> {
+    let current = link.primary.current().map_err(from_redis)?;
+    if current.time.is_known() {
+        return Ok(());
+    }
+    link.bounded(current.ask_time(), until).await
 }
 
 fn address_of(info: &ConnectionInfo) -> Address {

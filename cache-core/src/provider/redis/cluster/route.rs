@@ -1,13 +1,13 @@
 //! Sending calls to the nodes that have their keys, wherever these have gone.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ::redis::{ServerErrorKind, Value};
 use tokio::task::{JoinError, JoinSet};
 
 use super::Cluster;
-use super::map::{Address, slot_of_call};
+use super::map::slot_of_call;
 use super::node::Node;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::redis::call::Call;
@@ -23,7 +23,7 @@ struct Step {
     /// Its place among the calls.
     index: usize,
     call: Call,
-    /// Where it is sent; none for the node that has the key.
+    /// Where it is sent, or has been; none for the node that has the key.
     to: Option<Arc<Node>>,
 }
 
@@ -46,7 +46,7 @@ impl Cluster {
 
     /// Sends the calls, and again those that are told to go elsewhere, as long as there is time.
     async fn route(&self, calls: Vec<Call>, are_writes: bool) -> Result<Vec<Value>> {
-        let until = self.until();
+        let (until, count) = (self.until(), calls.len());
         let mut replies = vec![Value::Nil; calls.len()];
         let step = |(index, call)| Step {
             index,
@@ -56,10 +56,16 @@ impl Cluster {
         let mut steps: Vec<Step> = calls.into_iter().enumerate().map(step).collect();
         let mut pause = Duration::ZERO;
         while !steps.is_empty() {
-            let sent = self.send(self.grouped(steps)?, until, are_writes).await?;
+            // Of those that are not under way any more, some may have been carried out.
+            let is_rest = steps.len() < count;
+            let sent = self.send(steps, until, are_writes).await;
+            let sent = sent.map_err(|error| match is_rest {
+                true => error.with_some_effect(),
+                false => error,
+            })?;
             steps = Vec::new();
             for (step, reply) in sent {
-                match self.redirected(&step, &reply)? {
+                match self.redirected(&step, &reply) {
                     Some(next) if Instant::now() + pause < until => steps.push(next),
                     _ => replies[step.index] = reply,
                 }
@@ -94,11 +100,12 @@ impl Cluster {
     /// Sends to all nodes at once and waits for all, whatever becomes of one.
     async fn send(
         &self,
-        mut groups: Vec<Group>,
+        steps: Vec<Step>,
         until: Instant,
         are_writes: bool,
     ) -> Result<Vec<(Step, Value)>> {
         let probes = self.probes;
+        let mut groups = self.grouped(steps)?;
         if groups.len() == 1 {
             return deliver(groups.remove(0), until, are_writes, probes).await;
         }
@@ -118,48 +125,41 @@ impl Cluster {
     }
 
     /// Where a call is to be sent that was not answered but sent on; none if it was answered.
-    fn redirected(&self, step: &Step, reply: &Value) -> Result<Option<Step>> {
+    fn redirected(&self, step: &Step, reply: &Value) -> Option<Step> {
         let Value::ServerError(error) = reply else {
-            return Ok(None);
+            return None;
         };
-        let mut next = step.clone();
-        next.call = next.call.asking(false);
-        next.to = None;
-        match error.kind() {
-            Some(ServerErrorKind::Moved) => self.move_slot(error.details(), step)?,
-            Some(ServerErrorKind::Ask) => {
-                next.to = self.target(error.details(), step)?.map(|(_, node)| node);
-                next.call = next.call.asking(next.to.is_some());
+        let (index, slot) = (step.index, slot_of_call(&step.call));
+        let target = || self.target(error.details()?, step);
+        let (to, is_asking) = match error.kind()? {
+            ServerErrorKind::Moved => {
+                self.move_slot(slot, target());
+                (None, false)
             }
-            Some(ServerErrorKind::TryAgain) => {}
-            _ => return Ok(None),
-        }
-        Ok(Some(next))
+            ServerErrorKind::Ask => (target(), true),
+            ServerErrorKind::TryAgain => (None, false),
+            _ => return None,
+        };
+        let call = step.call.clone().asking(is_asking && to.is_some());
+        Some(Step { index, call, to })
     }
 
-    fn move_slot(&self, details: Option<&str>, step: &Step) -> Result<()> {
-        if let Some((slot, node)) = self.target(details, step)? {
-            let map = self.shared.map.write();
-            let mut map = map.unwrap_or_else(PoisonError::into_inner);
-            *map = Arc::new(map.moved(slot, node));
-            drop(map);
+    fn move_slot(&self, slot: u16, to: Option<Arc<Node>>) {
+        if let Some(node) = to {
+            self.change(|map| map.moved(slot, node));
             self.unsettle([slot]);
         }
-        Ok(())
     }
 
-    /// The slot and the node of a redirection. One that does not know the other's host means its
-    /// own.
-    fn target(&self, details: Option<&str>, step: &Step) -> Result<Option<(u16, Arc<Node>)>> {
-        let slot = slot_of_call(&step.call);
-        let Some((host, port)) = details.and_then(parse_target) else {
-            return Ok(None);
+    /// The node of a redirection such as `3999 127.0.0.1:6381`. A node that does not know the
+    /// other's host means its own.
+    fn target(&self, details: &str, step: &Step) -> Option<Arc<Node>> {
+        let (host, port) = details.split_once(' ')?.1.rsplit_once(':')?;
+        let host = match host {
+            "" => step.to.as_ref()?.address.0.clone(),
+            host => host.to_owned(),
         };
-        let host = match host.as_str() {
-            "" => self.map().owner(slot)?.address.0.clone(),
-            _ => host,
-        };
-        Ok(Some((slot, self.node_at(&(host, port))?)))
+        self.node_at(&(host, port.parse().ok()?)).ok()
     }
 }
 
@@ -174,17 +174,14 @@ async fn deliver(
         true => node.writes(&calls, until).await?,
         false => node.calls(&calls, until, probes).await?,
     };
-    Ok(steps.into_iter().zip(replies).collect())
+    let answered = |step: Step| Step {
+        to: Some(Arc::clone(&node)),
+        ..step
+    };
+    Ok(steps.into_iter().map(answered).zip(replies).collect())
 }
 
 fn broken_off<T>(error: JoinError) -> Result<T> {
     let message = "the runtime broke a call off";
     Err(Error::new(ErrorKind::Connection, message).with_source(error))
-}
-
-/// The address in `3999 127.0.0.1:6381`.
-fn parse_target(details: &str) -> Option<Address> {
-    let (_, address) = details.split_once(' ')?;
-    let (host, port) = address.rsplit_once(':')?;
-    Some((host.to_owned(), port.parse().ok()?))
 }

@@ -1,7 +1,8 @@
 //! What is asked of all nodes with each heartbeat: how they are, and who has which slots.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, Weak};
+use std::time::Duration;
 
 use ::redis::Value;
 use tokio::task::JoinSet;
@@ -15,16 +16,35 @@ use crate::provider::redis::backplane::Backplane;
 use crate::provider::redis::call::Call;
 use crate::provider::redis::link::read;
 use crate::provider::redis::script::DROP;
-use crate::provider::redis::stored::incarnation_bytes;
+use crate::provider::redis::tasks::Pause;
 
 /// How many keys are settled in one round trip.
 const BATCH: usize = 500;
 
 impl Cluster {
+    /// Asks and settles, again and again, as long as there is a provider.
+    pub(in super::super) async fn watch(
+        self,
+        naming: Vec<Call>,
+        backplane: Weak<Backplane>,
+        period: Duration,
+    ) {
+        let mut pause = Pause::new("asking the nodes of the cluster");
+        while let Some(strong) = backplane.upgrade() {
+            match self.survey(&naming).await {
+                Ok(()) => pause.succeeded(),
+                Err(error) => pause.failed(&error),
+            }
+            self.settle(&strong).await;
+            drop(strong);
+            tokio::time::sleep(period).await;
+        }
+    }
+
     /// Asks all nodes, and takes over the map of the one that knows the newest. Nodes that do not
     /// answer are left to those that do, and to their own breakers.
     pub(in super::super) async fn survey(&self, naming: &[Call]) -> Result<()> {
-        let answers = match self.ask(self.map().nodes(), naming).await {
+        let mut answers = match self.ask(self.map().nodes(), naming).await {
             Ok(answers) => answers,
             // All that were known may have gone elsewhere.
             Err(error) if error.is_retryable() => self.ask(&self.shared.seeds, naming).await?,
@@ -35,13 +55,12 @@ impl Cluster {
                 self.unsettle(self.map().slots_of(node));
             }
         }
-        let newest = answers
-            .iter()
-            .max_by_key(|(_, health)| (health.is_ok, health.epoch));
-        if let Some((node, _)) = newest {
-            self.take_over(node).await?;
+        answers.sort_by_key(|(node, health)| (health.is_ok, health.epoch, node.address.clone()));
+        let mut outcome = Err(nobody());
+        while let (Err(_), Some((node, _))) = (&outcome, answers.pop()) {
+            outcome = self.take_over(&node).await;
         }
-        Ok(())
+        outcome
     }
 
     async fn ask(&self, nodes: &[Arc<Node>], naming: &[Call]) -> Result<Vec<(Arc<Node>, Health)>> {
@@ -58,26 +77,22 @@ impl Cluster {
                 Err(_) => {}
             }
         }
+        if !answers.is_empty() {
+            return Ok(answers);
+        }
         // A refusal, such as of a wrong password or a wrong kind of server, tells more than silence.
         failures.sort_by_key(Error::is_retryable);
-        match failures.into_iter().next() {
-            Some(error) if answers.is_empty() || !error.is_retryable() => Err(error),
-            _ if answers.is_empty() => Err(nobody()),
-            _ => Ok(answers),
-        }
+        Err(failures.into_iter().next().unwrap_or_else(nobody))
     }
 
     async fn take_over(&self, node: &Node) -> Result<()> {
         let ranges = node.ranges().await?;
         let map = Map::of(&ranges, |address| self.node_at(address))?;
-        let mut current = self
-            .shared
-            .map
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        let changes = map.changes_from(&current);
-        *current = Arc::new(map);
-        drop(current);
+        let mut changes = Vec::new();
+        self.change(|current| {
+            changes = map.changes_from(current);
+            map
+        });
         self.unsettle(changes);
         Ok(())
     }
@@ -98,7 +113,7 @@ impl Cluster {
     /// Deletes again, from servers that have taken a predecessor's place, what invalidations had
     /// deleted there: the replica that was promoted may not have heard of it. It stays hidden as
     /// long as the log holds the records, and this is before they go.
-    pub(in super::super) async fn settle(&self, backplane: &Backplane) {
+    async fn settle(&self, backplane: &Backplane) {
         let slots = std::mem::take(
             &mut *self
                 .shared
@@ -134,7 +149,7 @@ fn all_done(replies: Vec<Value>) -> Result<()> {
 fn drop_call(key: &str, record: Stamp) -> Call {
     DROP.on(&[key])
         .arg(record.sequence())
-        .arg(&incarnation_bytes(record.incarnation())[..])
+        .arg(record.incarnation().number())
 }
 
 fn nobody() -> Error {
