@@ -292,3 +292,19 @@ async fn what_waits_to_be_invalidated_is_neither_counted_on_nor_extended() {
         assert!(!node.log().has_pending());
     }
 }
+
+/// A node that lags must not take another's counter for one of the past.
+#[tokio::test]
+async fn a_node_that_has_not_heard_of_a_new_log_counts_on_with_the_others() {
+    let server = RedisServer::start();
+    let (deaf, other) = (deaf_node(&server).await, node(&server).await);
+    for tags in [&[][..], &["t"]] {
+        let key = key(&format!("n{}", tags.len()));
+        invalidate(&other, Record::Tag("known".into())).await;
+        deaf.catch_up().await.unwrap();
+        let _: () = server.cli(&["FLUSHALL"]);
+        set(&other, &key, counter(&other, 40, None, tags)).await;
+        assert_eq!(add(&deaf, &key, 2).await.unwrap(), 42, "{tags:?}");
+        assert!(deaf.expire(&key, Some(MINUTE)).await.unwrap(), "{tags:?}");
+    }
+}

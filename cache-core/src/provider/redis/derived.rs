@@ -11,7 +11,7 @@ use super::stored::{self, incarnation_bytes};
 use super::untold::Untold;
 use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
-use crate::log::Record;
+use crate::log::{Record, Stamp};
 
 /// What a script answers: what it did, and a number or a header.
 type Answer = (String, Option<Vec<u8>>);
@@ -41,11 +41,11 @@ impl Entries {
             let (what, answer) = self.change(self.judged(call, key, verdict), key).await?;
             match what.as_str() {
                 "done" | "begun" => return number(&answer.unwrap_or_default()),
-                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
+                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()).await?,
                 "absent" => {
                     let head = self.head().await?;
                     bytes = stored::encode(key, &stamped(fresh, head))?;
-                    may_begin = true;
+                    (may_begin, verdict) = (true, Verdict::default());
                 }
                 "overflow" => return Err(overflow()),
                 "late" => return Err(too_late()),
@@ -64,7 +64,7 @@ impl Entries {
             let (what, answer) = self.change(self.judged(call, key, verdict), key).await?;
             match what.as_str() {
                 "changed" => return Ok(true),
-                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()),
+                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()).await?,
                 "late" => return Err(too_late()),
                 _ => return Ok(false),
             }
@@ -97,13 +97,22 @@ impl Entries {
             .with_deadline()
     }
 
-    fn judge(&self, key: &str, header: &[u8]) -> Verdict {
+    /// What is stored in an incarnation that this node has not heard of, it hears of first.
+    async fn judge(&self, key: &str, header: &[u8]) -> Result<Verdict> {
+        let log = &self.backplane.log;
         let meta = self.header(key, header);
-        let visible = |meta| self.backplane.log.is_visible(key, meta);
-        Verdict {
+        let number = |stamp: Stamp| stamp.incarnation().number();
+        if meta
+            .as_ref()
+            .is_some_and(|meta| number(meta.stamp) > number(log.stamp()))
+        {
+            self.backplane.catch_up().await?;
+        }
+        let visible = |meta| log.is_visible(key, meta);
+        Ok(Verdict {
             id: stored::id_in(header),
             visible: meta.as_ref().is_some_and(visible),
-        }
+        })
     }
 }
 
