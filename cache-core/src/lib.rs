@@ -54,6 +54,7 @@ pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use provider::Provider;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
+pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]
 pub use provider::redis::{OnFailover, RedisProvider, RedisProviderBuilder};
 pub use terms::{EntryOptions, Ttl};

@@ -1,6 +1,7 @@
 //! The trait that stores entries.
 
 pub(crate) mod memory;
+pub(crate) mod null;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 
