@@ -15,6 +15,8 @@ mod cache;
 mod chain;
 mod clock;
 mod codec;
+#[cfg(feature = "config")]
+pub mod config;
 mod deferred;
 pub mod engine;
 mod entry;
@@ -26,6 +28,8 @@ mod namespace;
 mod pattern;
 pub mod provider;
 mod random;
+#[cfg(feature = "config")]
+mod registry;
 mod terms;
 #[cfg(feature = "testkit")]
 pub mod testkit;
@@ -37,6 +41,8 @@ pub use attribute as __private;
 #[cfg(feature = "macros")]
 pub use cache_macros::{cache_invalidate, cached};
 
+#[cfg(feature = "config")]
+pub use self::config::{CacheConfig, CacheConfigBuilder};
 pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Set};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
@@ -57,6 +63,8 @@ pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]
 pub use provider::redis::{OnFailover, RedisProvider, RedisProviderBuilder};
+#[cfg(feature = "config")]
+pub use registry::{ProviderFactory, Registry, RegistryBuilder};
 pub use terms::{EntryOptions, Ttl};
 pub use value::{AnyValue, Local, Value, Weighed};
 #[doc(hidden)]

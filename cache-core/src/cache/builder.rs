@@ -29,7 +29,7 @@ pub struct CacheBuilder {
 }
 
 impl CacheBuilder {
-    pub(super) fn new(provider: Arc<dyn Provider>) -> Self {
+    pub(crate) fn new(provider: Arc<dyn Provider>) -> Self {
         Self {
             provider,
             key_prefix: None,

@@ -1,0 +1,4 @@
+//! Caches from YAML, TOML and the environment.
+
+mod built;
+mod wrong;
