@@ -2,32 +2,63 @@
 
 use config::{Value, ValueKind};
 use saphyr::{MarkedYaml, ScalarStyle, YamlData, YamlLoader};
-use saphyr_parser::Parser;
+use saphyr_parser::{Event, Parser, ScanError, SpannedEventReceiver};
 
 use super::wrong::wrong;
-use crate::error::Result;
+use crate::error::{Error, Result};
+
+/// More levels than any configuration has, and fewer than a stack.
+const MAX_DEPTH: usize = 64;
 
 /// Reads a text; `name` is what messages call it. Scalars stay as they are written, so that a
 /// password `0123` keeps its first digit; who reads them decides what they are.
 pub(super) fn parse(name: &str, text: &str) -> Result<Value> {
-    let refused = |line: usize, what: &str| wrong(Some(&at(name, line)), "", what);
-    let mut loader = YamlLoader::<MarkedYaml>::default();
-    loader.early_parse(false);
-    let scanned = Parser::new_from_str(text).load(&mut loader, true);
-    let scanned = scanned.and_then(|()| loader.error().cloned().map_or(Ok(()), Err));
-    if let Err(error) = scanned {
-        let what = format!("this is not YAML: {}", error.info());
-        return Err(refused(error.marker().line(), &what));
-    }
-    let mut documents = loader.into_documents();
+    let mut documents = load(text).map_err(|(line, what)| refused(name, line, &what))?;
     match (documents.pop(), documents.len()) {
         (None, _) => Ok(Value::new(Some(&at(name, 1)), ValueKind::Nil)),
         (Some(document), 0) => value(name, &document),
         (Some(second), _) => {
             let line = second.span.start.line();
-            Err(refused(line, "a second document begins here; one is read"))
+            Err(refused(
+                name,
+                line,
+                "a second document begins here; one is read",
+            ))
         }
     }
+}
+
+/// The documents of a text, or the line of a mistake and what it is. The parser's own loading calls
+/// itself for each level.
+fn load(text: &str) -> Result<Vec<MarkedYaml<'_>>, (usize, String)> {
+    let not_yaml = |error: &ScanError| {
+        let what = format!("this is not YAML: {}", error.info());
+        (error.marker().line(), what)
+    };
+    let mut loader = YamlLoader::default();
+    loader.early_parse(false);
+    let mut depth: usize = 0;
+    for event in Parser::new_from_str(text) {
+        let (event, span) = event.map_err(|error| not_yaml(&error))?;
+        match event {
+            Event::SequenceStart(..) | Event::MappingStart(..) => depth += 1,
+            Event::SequenceEnd | Event::MappingEnd => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let what = format!("this is nested deeper than {MAX_DEPTH} levels");
+            return Err((span.start.line(), what));
+        }
+        loader.on_event(event, span);
+    }
+    match loader.error() {
+        Some(error) => Err(not_yaml(error)),
+        None => Ok(loader.into_documents()),
+    }
+}
+
+fn refused(name: &str, line: usize, what: &str) -> Error {
+    wrong(Some(&at(name, line)), "", what)
 }
 
 /// The name of a place, as messages have it.

@@ -14,6 +14,7 @@ async fn told_with(text: &str, environment: &[(&str, &str)]) -> String {
 }
 
 async fn refusal(config: cache_core::Result<CacheConfig>) -> String {
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
     let registry = match config {
         Ok(config) => Registry::from_config(config).await,
         Err(error) => Err(error),
@@ -286,4 +287,36 @@ async fn a_file_that_is_not_there_or_of_no_known_format_is_named() {
         refusal(CacheConfig::from_file("/nowhere/cache.ini")).await,
         "/nowhere/cache.ini: the name of the file does not tell its format; expected `.yaml`, `.yml` or `.toml`"
     );
+}
+
+#[test]
+fn a_text_that_is_nested_without_end_is_refused() {
+    let depth = 100_000;
+    for open in ["[", "{a: ", "- "] {
+        let text = format!("a: \n  {}", open.repeat(depth));
+        let config = CacheConfig::builder().yaml("cache.yaml", text).build();
+        assert_eq!(config.unwrap_err().kind(), ErrorKind::Configuration);
+    }
+    for text in [
+        format!("a = {}", "[".repeat(depth)),
+        format!("[{}a]", "a.".repeat(depth)),
+    ] {
+        let config = CacheConfig::builder().toml("cache.toml", text).build();
+        assert_eq!(config.unwrap_err().kind(), ErrorKind::Configuration);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_makes_the_reader_panic(text in "([a-z_]{1,9}|[\\[\\]{}:,&*!|>'\"$#%=. \n\t-]|kind|providers|\\PC){0,60}") {
+        for builder in [
+            CacheConfig::builder().yaml("cache.yaml", &text),
+            CacheConfig::builder().toml("cache.toml", &text),
+        ] {
+            let read = builder.environment([("A", &text)]).build();
+            if let Err(error) = read {
+                assert_eq!(error.kind(), ErrorKind::Configuration);
+            }
+        }
+    }
 }
