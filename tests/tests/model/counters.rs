@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::operation::Name;
-use crate::truth::{Reach, Reader, Tick, Truth};
+use crate::truth::{Reader, Tick, Truth};
 
 /// A counter that began at some moment, and its sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,8 +132,7 @@ fn shown(truth: &Truth, name: Name, life: Life, reader: &Reader, bound: Duration
             return Shown::No;
         }
         // One that waits takes its place in the log later, and hides what it finds then.
-        let waited =
-            event.reach == Reach::Pending && event.delivered.is_none_or(|it| it > life.born);
+        let waited = event.may_wait() && event.delivered.is_none_or(|it| it > life.born);
         if life.born < event.started || waited {
             shown = Shown::Perhaps;
         }

@@ -35,6 +35,8 @@ pub(crate) enum Reach {
     Applied,
     /// It holds on its node; others hear of it later.
     Pending,
+    /// Nothing is promised: it may hold on its node, and be delivered to others later.
+    Unsure,
     /// Nothing is promised: it may have happened.
     Open,
 }
@@ -65,6 +67,11 @@ pub(crate) struct Reader {
 }
 
 impl Event {
+    /// Whether it is, or may be, one that is delivered later.
+    pub(crate) fn may_wait(&self) -> bool {
+        matches!(self.reach, Reach::Pending | Reach::Unsure)
+    }
+
     /// Whether the read has to obey it: at once on its own node (G1), on others once it was
     /// delivered or the touch bound has passed (G2).
     pub(crate) fn binds(&self, reader: &Reader, touch_bound: Duration) -> bool {
@@ -77,14 +84,16 @@ impl Event {
                 delivered || here || (before && (reader.strict || long_ago))
             }
             Reach::Pending => delivered || here,
-            Reach::Open => false,
+            Reach::Unsure | Reach::Open => false,
         }
     }
 
     /// Whether it could no longer happen to anything at that moment.
     pub(crate) fn is_over(&self, tick: Tick) -> bool {
         match self.reach {
-            Reach::Pending => self.delivered.is_some_and(|delivered| delivered < tick),
+            Reach::Pending | Reach::Unsure => {
+                self.delivered.is_some_and(|delivered| delivered < tick)
+            }
             Reach::Applied | Reach::Open => self.ended < tick,
         }
     }

@@ -22,7 +22,7 @@ impl History<'_> {
     pub(super) async fn settle(&mut self) -> Checked {
         self.mend();
         self.nodes.settle().await?;
-        let waited = |it: &Event, name| it.reach == Reach::Pending && it.scope.holds(name, 0);
+        let waited = |it: &Event, name| it.may_wait() && it.scope.holds(name, 0);
         let truth = &mut self.truth.lock().expect("the truth");
         for counter in &mut self.counters {
             if truth

@@ -38,9 +38,9 @@ impl History<'_> {
         self.truth().versions[number].born = born;
         let (effect, reach, started) = match set {
             Ok(()) => (Effect::Replaces(number), Reach::Applied, started),
-            // Neither what was there nor what was written is shown.
-            Err(error) if error.is_retryable() => (Effect::Hides, Reach::Pending, self.tick()),
-            Err(_) => (Effect::Hides, Reach::Open, self.tick()),
+            // Neither what was there nor what was written is shown, unless it certainly was not
+            // carried out, which cannot be told from outside: then all is as it was.
+            Err(_) => (Effect::Hides, Reach::Unsure, self.tick()),
         };
         self.happened(node, Scope::Key(name), effect, reach, started);
         Ok(())
