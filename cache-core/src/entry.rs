@@ -134,6 +134,8 @@ pub enum Payload {
         value: AnyValue,
         /// How to write, read and weigh it.
         shape: &'static Shape,
+        /// The form that it gets as bytes, unless it has one of its own.
+        codec: CodecId,
     },
     /// A value as a codec wrote it.
     Bytes {
@@ -147,11 +149,26 @@ pub enum Payload {
 }
 
 impl Payload {
-    /// Holds `value` as it is.
+    /// Holds `value` as it is; where it becomes bytes, they are JSON.
     pub fn typed<T: Value>(value: T) -> Self {
+        Self::typed_in(value, CodecId::JSON)
+    }
+
+    /// Holds `value` as it is; where it becomes bytes, this codec writes them.
+    pub fn typed_in<T: Value>(value: T, codec: CodecId) -> Self {
         Self::Typed {
             value: Arc::new(value),
             shape: &const { T::SHAPE },
+            codec,
+        }
+    }
+
+    /// The form that the value has as bytes, or would have.
+    pub(crate) fn codec(&self) -> CodecId {
+        match self {
+            Self::Typed { shape, codec, .. } => shape.own_form.unwrap_or(*codec),
+            Self::Bytes { codec, .. } => *codec,
+            Self::Counter(_) => CodecId::JSON,
         }
     }
 
@@ -175,13 +192,13 @@ impl Payload {
 
     fn decode<T: Value>(bytes: &[u8], codec: CodecId) -> Result<T> {
         let shape = &const { T::SHAPE };
-        if codec != shape.codec {
+        if shape.own_form.is_some_and(|own| own != codec) {
             let name = (shape.name)();
             let message = format!("the stored {codec:?} payload is not a {name}");
             return Err(Error::new(ErrorKind::Decode, message));
         }
         // Nobody else has it yet: it is moved out, not cloned.
-        let value = crate::value::downcast_arc::<T>((shape.decode)(bytes)?)?;
+        let value = crate::value::downcast_arc::<T>((shape.decode)(bytes, codec)?)?;
         Ok(Arc::unwrap_or_clone(value))
     }
 
@@ -191,11 +208,13 @@ impl Payload {
     ///
     /// [`ErrorKind::Encode`] if the value cannot be written.
     pub fn to_bytes(&self) -> Result<(Bytes, CodecId)> {
-        match self {
-            Self::Typed { value, shape } => Ok(((shape.encode)(erase(value))?, shape.codec)),
-            Self::Bytes { bytes, codec } => Ok((bytes.clone(), *codec)),
-            Self::Counter(number) => Ok((Bytes::from(number.to_string()), CodecId::JSON)),
-        }
+        let codec = self.codec();
+        let bytes = match self {
+            Self::Typed { value, shape, .. } => (shape.encode)(erase(value), codec)?,
+            Self::Bytes { bytes, .. } => bytes.clone(),
+            Self::Counter(number) => Bytes::from(number.to_string()),
+        };
+        Ok((bytes, codec))
     }
 
     /// The number, if a counter or another payload that reads as an integer is held.
@@ -213,7 +232,7 @@ impl Payload {
 
     fn weight(&self) -> usize {
         match self {
-            Self::Typed { value, shape } => (shape.weigh)(erase(value)),
+            Self::Typed { value, shape, .. } => (shape.weigh)(erase(value)),
             Self::Bytes { bytes, .. } => bytes.len(),
             Self::Counter(_) => 0,
         }

@@ -35,10 +35,10 @@ where
     T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     const SHAPE: Shape = Shape {
-        codec: CodecId::JSON,
+        own_form: None,
         name: type_name::<T>,
-        encode: |value| codec::json::encode(downcast::<T>(value)?),
-        decode: |bytes| Ok(Arc::new(codec::json::decode::<T>(bytes)?)),
+        encode: |value, codec| codec::encode(downcast::<T>(value)?, codec),
+        decode: |bytes, codec| Ok(Arc::new(codec::decode::<T>(bytes, codec)?)),
         weigh: |value| downcast::<T>(value).map_or(0, codec::weigh),
     };
 }
@@ -112,10 +112,10 @@ impl<T: Clone + Send + Sync + 'static> Value for Weighed<T> {
 /// How a value of this type is handled that has no bytes.
 const fn in_memory<T>() -> Shape {
     Shape {
-        codec: CodecId::JSON,
+        own_form: None,
         name: type_name::<T>,
-        encode: |_| Err(stays_in_memory::<T>("written to a remote tier")),
-        decode: |_| Err(stays_in_memory::<T>("read from stored bytes")),
+        encode: |_, _| Err(stays_in_memory::<T>("written to a remote tier")),
+        decode: |_, _| Err(stays_in_memory::<T>("read from stored bytes")),
         weigh: |_| 0,
     }
 }
@@ -127,14 +127,14 @@ const fn in_memory<T>() -> Shape {
 #[derive(Clone, Copy, Debug)]
 #[doc(hidden)]
 pub struct Shape {
-    /// The form that `encode` writes and `decode` reads.
-    pub codec: CodecId,
+    /// The one form that values of this type have; `None` if they have that of the cache.
+    pub own_form: Option<CodecId>,
     /// The type's name, for messages.
     pub name: fn() -> &'static str,
-    /// Writes the value.
-    pub encode: fn(&(dyn Any + Send + Sync)) -> Result<Bytes>,
-    /// Reads a value of this type.
-    pub decode: fn(&[u8]) -> Result<AnyValue>,
+    /// Writes the value in this form.
+    pub encode: fn(&(dyn Any + Send + Sync), CodecId) -> Result<Bytes>,
+    /// Reads a value of this type from bytes in this form.
+    pub decode: fn(&[u8], CodecId) -> Result<AnyValue>,
     /// About how many bytes the value takes in memory.
     pub weigh: fn(&(dyn Any + Send + Sync)) -> usize,
 }

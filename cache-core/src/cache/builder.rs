@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::namespaces::Namespaces;
 use super::{Cache, Handle};
 use crate::chain::Chain;
+use crate::codec::CodecId;
 use crate::engine::{Engine, MemoryTier, Near, Reading, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::Scope;
@@ -22,6 +23,7 @@ pub struct CacheBuilder {
     provider: Arc<dyn Provider>,
     key_prefix: Option<String>,
     default_ttl: Ttl,
+    codec: CodecId,
     flight_wait: Duration,
     distributed_lock: bool,
     lock_wait: Option<Duration>,
@@ -34,6 +36,7 @@ impl CacheBuilder {
             provider,
             key_prefix: None,
             default_ttl: Ttl::After(Duration::from_secs(300)),
+            codec: CodecId::JSON,
             flight_wait: Duration::from_secs(5),
             distributed_lock: false,
             lock_wait: None,
@@ -56,6 +59,25 @@ impl CacheBuilder {
     /// No limit in time, unless a value is stored with one.
     pub fn no_default_ttl(self) -> Self {
         self.default_ttl(Ttl::Never)
+    }
+
+    /// What values are written by where they become bytes, that is for a remote provider. Default:
+    /// [`CodecId::JSON`]. What is read is read by the codec that it was written by, so that caches
+    /// with different settings share their values. [`Cache::with_codec`] chooses for one namespace.
+    ///
+    /// ```
+    /// use cache_core::{Cache, CodecId, MemoryProvider};
+    ///
+    /// # fn example() -> Result<(), cache_core::Error> {
+    /// let cache = Cache::builder(MemoryProvider::new()).codec(CodecId::JSON).build()?;
+    /// let pages = cache.namespace("pages").with_codec(CodecId::RAW);
+    /// # Ok(())
+    /// # }
+    /// # example().unwrap();
+    /// ```
+    pub fn codec(mut self, codec: CodecId) -> Self {
+        self.codec = codec;
+        self
     }
 
     /// How long a caller waits for somebody else's load of the same key before it loads the value
@@ -119,6 +141,7 @@ impl CacheBuilder {
             namespaces,
             scope,
             default_ttl: self.default_ttl,
+            codec: self.codec,
             fixed: Chain::new(),
             reading: Reading {
                 near: true,

@@ -23,6 +23,7 @@ pub use scan::KeyScan;
 pub use write::Set;
 
 use crate::chain::Chain;
+use crate::codec::CodecId;
 use crate::engine::{Engine, Hit, Question, Reading, Turn};
 use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,6 +75,7 @@ struct Handle {
     scope: Scope,
     counters: Arc<Counters>,
     default_ttl: Ttl,
+    codec: CodecId,
     reading: Reading,
     /// The namespaces that are named in the program's text.
     fixed: Chain<(&'static str, Cache)>,
@@ -135,6 +137,15 @@ impl Cache {
         Self(Arc::new(handle))
     }
 
+    /// The same namespace, and those that are opened in this handle, written by this codec where
+    /// values become bytes. Default: [`CacheBuilder::codec`].
+    #[must_use]
+    pub fn with_codec(&self, codec: CodecId) -> Self {
+        let mut handle = self.handle();
+        handle.codec = codec;
+        Self(Arc::new(handle))
+    }
+
     /// The same namespace, read with this consistency. Default: [`Consistency::Delivered`].
     #[must_use]
     pub fn with_consistency(&self, consistency: Consistency) -> Self {
@@ -168,6 +179,7 @@ impl Cache {
             scope: self.0.scope.clone(),
             counters: Arc::clone(&self.0.counters),
             default_ttl: self.0.default_ttl,
+            codec: self.0.codec,
             reading: self.0.reading,
             fixed: Chain::new(),
         }
@@ -265,6 +277,7 @@ impl Cache {
             unfit: None,
             counters: Arc::clone(&self.0.counters),
             default_ttl: self.0.default_ttl,
+            codec: self.0.codec,
             reading: self.0.reading,
         })
     }

@@ -43,7 +43,7 @@ impl Cache {
         Set {
             cache: self,
             key: key.into(),
-            payload: Payload::typed(value.to_owned()),
+            payload: Payload::typed_in(value.to_owned(), self.0.codec),
             options: EntryOptions::new(),
         }
     }
@@ -61,7 +61,7 @@ impl Cache {
         let terms = options.complete(self.0.default_ttl)?;
         let payload = |(key, value): &(&str, T)| {
             let key: Box<str> = self.full_key(key)?.as_str().into();
-            Ok((key, Payload::typed(value.clone())))
+            Ok((key, Payload::typed_in(value.clone(), self.0.codec)))
         };
         let payloads = values.iter().map(payload).collect::<Result<Vec<_>>>()?;
         self.store("set_many", payloads, &terms).await

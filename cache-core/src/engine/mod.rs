@@ -28,6 +28,7 @@ pub use tier::MemoryTier;
 pub use waits::carry;
 
 use crate::clock::{Clock, Timestamp};
+use crate::codec::CodecId;
 use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::Log;
@@ -97,6 +98,8 @@ pub(crate) struct Question {
     pub(crate) unfit: Option<EntryId>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) default_ttl: Ttl,
+    /// What the value is written by, where it becomes bytes.
+    pub(crate) codec: CodecId,
     pub(crate) reading: Reading,
 }
 

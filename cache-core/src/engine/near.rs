@@ -112,7 +112,8 @@ impl Promotion {
             return;
         }
         let meta = self.near.terms(entry.meta());
-        let copy = Entry::new(meta, Payload::typed(value.clone()));
+        let copy = Payload::typed_in(value.clone(), entry.payload().codec());
+        let copy = Entry::new(meta, copy);
         self.near.store.fill(&self.key, Arc::new(copy), self.token);
     }
 

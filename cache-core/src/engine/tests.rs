@@ -29,6 +29,7 @@ fn question() -> Question {
         unfit: None,
         counters: Arc::default(),
         default_ttl: Ttl::Never,
+        codec: CodecId::JSON,
         reading: Reading {
             near: true,
             strict: false,

@@ -13,6 +13,7 @@ use super::near::Promotion;
 use super::waits::{self, Wait};
 use super::{Engine, Miss, Question};
 use crate::clock::Timestamp;
+use crate::codec::CodecId;
 use crate::entry::{Entry, EntryId, Meta, Payload, Tags};
 use crate::error::Result;
 use crate::log::{Moment, Stamp};
@@ -110,6 +111,7 @@ pub struct Ticket {
     flight: Arc<Flight>,
     counters: Arc<Counters>,
     default_ttl: Ttl,
+    codec: CodecId,
     lease: Option<Lease>,
     /// Whether the lease is that of another process's load, which this one has joined.
     joined: bool,
@@ -124,6 +126,7 @@ impl Ticket {
             flight,
             counters: Arc::clone(&question.counters),
             default_ttl: question.default_ttl,
+            codec: question.codec,
             lease: None,
             joined: false,
             promotion: None,
@@ -240,7 +243,7 @@ impl Ticket {
             expires: terms.expires(now),
             tags: terms.tags,
         };
-        Entry::new(meta, Payload::typed(value))
+        Entry::new(meta, Payload::typed_in(value, self.codec))
     }
 
     async fn fill(&mut self, entry: &Arc<Entry>) -> bool {

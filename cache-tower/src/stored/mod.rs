@@ -39,10 +39,10 @@ pub(crate) struct Head {
 
 impl Value for CachedResponse {
     const SHAPE: Shape = Shape {
-        codec: CodecId::RAW,
+        own_form: Some(CodecId::RAW),
         name: || "HTTP response",
-        encode: |value| encoding::encode(cache_core::downcast(value)?),
-        decode: |bytes| -> Result<AnyValue> { Ok(Arc::new(encoding::decode(bytes)?)) },
+        encode: |value, _| encoding::encode(cache_core::downcast(value)?),
+        decode: |bytes, _| -> Result<AnyValue> { Ok(Arc::new(encoding::decode(bytes)?)) },
         weigh,
     };
 }

@@ -14,6 +14,12 @@ const ENTRY: &[u8] = include_bytes!("../../../../golden/redis-entry-v1.bin");
 const LEASE: &[u8] = include_bytes!("../../../../golden/redis-lease-v1.bin");
 const COUNTER: &[u8] = include_bytes!("../../../../golden/redis-counter-v1.bin");
 
+const RAW: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-raw.bin");
+#[cfg(feature = "messagepack")]
+const MESSAGE_PACK: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-messagepack.bin");
+#[cfg(feature = "postcard")]
+const POSTCARD: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-postcard.bin");
+
 /// Where the script puts the server's times in.
 const TIMES: std::ops::Range<usize> = 40..56;
 
@@ -55,6 +61,34 @@ fn an_entry_has_the_bytes_of_version_1() {
         encode(KEY, &entry.with_meta(owned)).unwrap(),
         timeless(ENTRY)
     );
+}
+
+/// The text that stands in every golden file of a codec: long, and of little variety.
+fn text() -> String {
+    "the quick brown fox, again. ".repeat(8)
+}
+
+fn text_in(codec: CodecId) -> Entry {
+    entry(9, stamp(), &["t"], Payload::typed_in(text(), codec))
+}
+
+fn read_text(bytes: &'static [u8]) -> (CodecId, String) {
+    let (header, payload) = decode(KEY, &Bytes::from_static(bytes)).unwrap();
+    (header.codec, payload.value().unwrap())
+}
+
+#[test]
+fn every_codec_has_the_bytes_of_version_1() {
+    for (codec, golden) in [
+        (CodecId::RAW, RAW),
+        #[cfg(feature = "messagepack")]
+        (CodecId::MESSAGE_PACK, MESSAGE_PACK),
+        #[cfg(feature = "postcard")]
+        (CodecId::POSTCARD, POSTCARD),
+    ] {
+        assert_eq!(encode(KEY, &text_in(codec)).unwrap(), golden, "{codec:?}");
+        assert_eq!(read_text(golden), (codec, text()));
+    }
 }
 
 #[test]
@@ -122,6 +156,7 @@ fn what_a_later_version_may_mean_is_damaged() {
         (0, 0),
         (4, 2),
         (5, b'x'),
+        (6, 4),
         (6, 200),
         (7, 1),
         (67, 0),
