@@ -48,6 +48,8 @@ pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Set};
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};
 pub use codec::CodecId;
+#[cfg(any(feature = "zstd", feature = "lz4"))]
+pub use codec::Compression;
 pub use engine::MemoryTier;
 pub use entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Meta, Owner, Payload, Tags};
 pub use error::{Error, ErrorKind, Result};

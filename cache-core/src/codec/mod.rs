@@ -1,8 +1,23 @@
 //! Values as bytes: which form a stored payload has, and the codecs that read and write it.
 
+#[cfg_attr(
+    not(all(feature = "redis", any(feature = "zstd", feature = "lz4"))),
+    allow(
+        dead_code,
+        unreachable_pub,
+        unused_variables,
+        reason = "nothing compresses"
+    )
+)]
+mod compression;
 pub(crate) mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "no provider stores bytes")
+)]
+mod packing;
 #[cfg(feature = "postcard")]
 mod postcard;
 mod raw;
@@ -17,6 +32,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(any(feature = "zstd", feature = "lz4"))]
+pub use compression::Compression;
+#[cfg(feature = "redis")]
+pub(crate) use packing::{Damaged, Flags, Packing};
 pub(crate) use weigh::weigh;
 
 /// The form of a stored payload, as one byte of the stored header.

@@ -21,6 +21,9 @@ use super::tasks::Tasks;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 use crate::clock::Clock;
+#[cfg(any(feature = "zstd", feature = "lz4"))]
+use crate::codec::Compression;
+use crate::codec::Packing;
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Caps;
 use crate::namespace::Scope;
@@ -40,6 +43,7 @@ pub struct RedisProviderBuilder {
     bounds: Bounds,
     heartbeat: Duration,
     lease_ttl: Duration,
+    packing: Packing,
     sweep: Option<Duration>,
     caps: Caps,
     on_failover: OnFailover,
@@ -65,6 +69,7 @@ impl RedisProviderBuilder {
             },
             heartbeat: Duration::from_secs(1),
             lease_ttl: Duration::from_secs(10),
+            packing: Packing::PLAIN,
             sweep: Some(Duration::from_secs(300)),
             caps: Caps::DEFAULT,
             on_failover: OnFailover::Hide,
@@ -201,6 +206,26 @@ impl RedisProviderBuilder {
         self
     }
 
+    /// Compresses large values before they are stored; default none.
+    ///
+    /// What is compressed and encrypted, be it
+    /// on the way to the server only, betrays by its length how much of it repeats: do not
+    /// compress values that hold a secret beside text that an attacker can choose (CRIME, BREACH).
+    #[cfg(any(feature = "zstd", feature = "lz4"))]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.packing.compression = Some(compression);
+        self
+    }
+
+    /// What a value may have been before it was compressed, at most; default 64 MiB. Larger ones
+    /// are stored plain, and one that claims to be larger is a miss, counted as damaged, before
+    /// memory is spent on it.
+    #[cfg(any(feature = "zstd", feature = "lz4"))]
+    pub fn max_decompressed_bytes(mut self, bytes: usize) -> Self {
+        self.packing.max_decompressed_bytes = bytes;
+        self
+    }
+
     /// The time from one sweep of the deployment to the next; default 5 min. A sweep frees the
     /// entries that invalidations have hidden: one process at a time looks through the database,
     /// some 200 keys in a step, and leaves the server alone for 20 ms or four times as long as the
@@ -285,6 +310,7 @@ impl RedisProviderBuilder {
                 reads: Reads::over(&backplane.links, Handle::current()),
                 backplane,
                 lease_ttl: self.lease_ttl,
+                packing: self.packing,
             },
             key_prefix: self.key_prefix.into(),
             address: address.into(),

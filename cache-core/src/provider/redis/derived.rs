@@ -28,7 +28,7 @@ struct Verdict {
 impl Entries {
     pub(super) async fn increment(&self, key: &str, amount: i64, fresh: &Entry) -> Result<i64> {
         self.backplane.deliver_pending().await?;
-        let mut bytes = stored::encode(key, fresh)?;
+        let mut bytes = stored::encode(key, fresh, &self.packing)?;
         let mut may_begin = false;
         let mut verdict = Verdict::default();
         for _ in 0..ATTEMPTS {
@@ -44,7 +44,7 @@ impl Entries {
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()).await?,
                 "absent" => {
                     let head = self.head().await?;
-                    bytes = stored::encode(key, &stamped(fresh, head))?;
+                    bytes = stored::encode(key, &stamped(fresh, head), &self.packing)?;
                     (may_begin, verdict) = (true, Verdict::default());
                 }
                 "overflow" => return Err(overflow()),

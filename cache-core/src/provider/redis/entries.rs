@@ -13,6 +13,7 @@ use super::reads::Reads;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
 use super::stored::{self, Form, Header};
 use super::unclaimed::Unclaimed;
+use crate::codec::{Damaged, Packing};
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Invalidated, Record, Stamp, Undo};
@@ -29,6 +30,7 @@ pub(super) struct Entries {
     /// What reads of single keys go through; without it each is a command of its own.
     pub(super) reads: Option<Reads>,
     pub(super) lease_ttl: Duration,
+    pub(super) packing: Packing,
 }
 
 impl Entries {
@@ -164,7 +166,7 @@ impl Entries {
     pub(super) async fn fill(&self, key: &str, entry: &Entry, lease: Lease) -> Result<bool> {
         let call = FILL
             .on(&[key])
-            .arg(stored::encode(key, entry)?)
+            .arg(stored::encode(key, entry, &self.packing)?)
             .arg(ttl_argument(entry.meta()))
             .arg(id_argument(Some(lease.token)))
             .with_deadline();
@@ -244,8 +246,8 @@ impl Entries {
     }
 
     fn decode(&self, key: &str, bytes: &Bytes) -> Slot {
-        match stored::decode(key, bytes) {
-            Err(stored::Damaged) => Slot::Damaged,
+        match stored::decode(key, bytes, &self.packing) {
+            Err(Damaged) => Slot::Damaged,
             Ok((header, _)) if header.form == Form::Lease => Slot::Lease(header.id),
             Ok((header, payload)) => Slot::Entry(self.entry(key, &header, payload)),
         }

@@ -53,7 +53,8 @@ impl Entries {
     async fn set_together(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
         let mut encoded = Vec::with_capacity(entries.len());
         for (key, entry) in entries {
-            let bytes = stored::encode(key, entry).map_err(Error::without_effect)?;
+            let bytes = stored::encode(key, entry, &self.packing);
+            let bytes = bytes.map_err(Error::without_effect)?;
             encoded.push((*key, bytes, ttl_argument(entry.meta())));
         }
         self.backplane.set(&encoded).await
@@ -64,7 +65,7 @@ impl Entries {
     /// value once more.
     async fn set_apart(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
         let stamp = self.head().await.map_err(Error::without_effect)?;
-        let put = |(key, entry): &(&str, Arc<Entry>)| put_call(key, &stamped(entry, stamp));
+        let put = |(key, entry): &(&str, Arc<Entry>)| self.put_call(key, &stamped(entry, stamp));
         let puts = entries.iter().map(put).collect::<Result<_>>();
         let puts = puts.map_err(Error::without_effect)?;
         let stored = self.backplane.links.writes(puts).await?;
@@ -87,6 +88,12 @@ impl Entries {
         self.backplane.deliver_pending().await?;
         Ok(self.backplane.log.stamp())
     }
+
+    fn put_call(&self, key: &str, entry: &Entry) -> Result<Call> {
+        let bytes = stored::encode(key, entry, &self.packing)?;
+        let call = PUT.on(&[key]).arg(bytes).arg(ttl_argument(entry.meta()));
+        Ok(call.with_deadline())
+    }
 }
 
 /// The entry, with another stamp.
@@ -95,12 +102,6 @@ pub(super) fn stamped(entry: &Entry, stamp: Stamp) -> Entry {
         stamp,
         ..entry.meta().clone()
     })
-}
-
-fn put_call(key: &str, entry: &Entry) -> Result<Call> {
-    let bytes = stored::encode(key, entry)?;
-    let call = PUT.on(&[key]).arg(bytes).arg(ttl_argument(entry.meta()));
-    Ok(call.with_deadline())
 }
 
 fn records(entries: &[(&str, Arc<Entry>)], kind: fn(Box<str>) -> Record) -> Vec<Record> {

@@ -6,7 +6,7 @@
 //! | 4 | 1 | version: 1 |
 //! | 5 | 1 | kind: `e` entry, `l` lease, `c` counter |
 //! | 6 | 1 | codec of the payload |
-//! | 7 | 1 | flags: 0 |
+//! | 7 | 1 | flags: how the payload is packed, see below |
 //! | 8 | 8 | id; a lease's token |
 //! | 16 | 8 | stamp: sequence |
 //! | 24 | 16 | stamp: incarnation, as number and nonce |
@@ -19,12 +19,16 @@
 //! | 72 | | the whole key; then each tag behind its length in 2 bytes; then the payload |
 //!
 //! Numbers are unsigned and big-endian. A counter's payload is its decimal digits.
+//!
+//! | bits of the flags | what stands in place of the payload |
+//! |---|---|
+//! | 0–1 | 1: its size in 4 bytes, then it by Zstandard; 2: the same by LZ4; 0: itself |
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::codec::CodecId;
+use crate::codec::{CodecId, Damaged, Flags, Packing};
 use crate::entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Owner, Payload, Tags};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Incarnation, Stamp};
@@ -48,6 +52,7 @@ pub(super) enum Form {
 pub(super) struct Header {
     pub(super) form: Form,
     pub(super) codec: CodecId,
+    flags: Flags,
     pub(super) id: EntryId,
     pub(super) stamp: Stamp,
     pub(super) created_millis: u64,
@@ -58,20 +63,19 @@ pub(super) struct Header {
     length: usize,
 }
 
-/// The bytes are not a stored entry of this key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Damaged;
-
 /// Writes an entry. The server puts in its own times as it stores it.
-pub(super) fn encode(key: &str, entry: &Entry) -> Result<Vec<u8>> {
+pub(super) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<u8>> {
     let meta = entry.meta();
     let (payload, codec) = entry.payload().to_bytes()?;
+    let (form, (flags, payload)) = match entry.payload() {
+        // Scripts add to its digits.
+        Payload::Counter(_) => (Form::Counter, (Flags::PLAIN, payload)),
+        _ => (Form::Entry, packing.pack(payload)),
+    };
     let header = Header {
-        form: match entry.payload() {
-            Payload::Counter(_) => Form::Counter,
-            _ => Form::Entry,
-        },
+        form,
         codec,
+        flags,
         id: meta.id,
         stamp: meta.stamp,
         created_millis: 0,
@@ -88,6 +92,7 @@ pub(super) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Ve
     let header = Header {
         form: Form::Lease,
         codec: CodecId::JSON,
+        flags: Flags::PLAIN,
         id: token,
         stamp,
         created_millis: 0,
@@ -113,12 +118,16 @@ pub(super) fn id_in(bytes: &[u8]) -> Option<EntryId> {
 }
 
 /// Reads what stands at `key`.
-pub(super) fn decode(key: &str, bytes: &Bytes) -> Result<(Header, Payload), Damaged> {
+pub(super) fn decode(
+    key: &str,
+    bytes: &Bytes,
+    packing: &Packing,
+) -> Result<(Header, Payload), Damaged> {
     let header = decode_header(key, bytes)?;
     let payload = bytes.slice(header.length..);
     let payload = match header.form {
         Form::Entry => Payload::Bytes {
-            bytes: payload,
+            bytes: packing.unpack(header.flags, payload)?,
             codec: header.codec,
         },
         Form::Counter => Payload::Counter(digits(&payload)?),
@@ -136,7 +145,8 @@ pub(super) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> 
     }
     let form = form(reader.u8()?)?;
     let codec = CodecId::from_byte(reader.u8()?).ok_or(Damaged)?;
-    require(reader.u8()? == 0)?;
+    let flags = Flags::from_byte(reader.u8()?)?;
+    require(form == Form::Entry || flags == Flags::PLAIN)?;
     let id = EntryId::from_u64(reader.u64()?);
     let sequence = reader.exact()?;
     let incarnation = Incarnation::new(reader.exact()?, reader.u64()?);
@@ -151,6 +161,7 @@ pub(super) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> 
     Ok(Header {
         form,
         codec,
+        flags,
         id,
         stamp: Stamp::new(incarnation, sequence),
         created_millis,
@@ -167,7 +178,12 @@ impl Header {
         let length = FIXED + key.len() + tags;
         let mut bytes = Vec::with_capacity(length + payload.len());
         bytes.extend_from_slice(&MAGIC);
-        bytes.extend_from_slice(&[VERSION, self.form.letter(), self.codec.as_byte(), 0]);
+        bytes.extend_from_slice(&[
+            VERSION,
+            self.form.letter(),
+            self.codec.as_byte(),
+            self.flags.as_byte(),
+        ]);
         bytes.extend_from_slice(&self.id.as_u64().to_be_bytes());
         bytes.extend_from_slice(&self.stamp.sequence().to_be_bytes());
         bytes.extend_from_slice(&incarnation_bytes(self.stamp.incarnation()));

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::backplane::Backplane;
 use super::entries::{Entries, millis};
 use super::script::SWEEP;
+use crate::codec::Packing;
 use crate::error::Result;
 use crate::log::Stamp;
 use crate::pattern::Pattern;
@@ -113,6 +114,8 @@ impl Sweeper {
 
     async fn free_hidden(&self, backplane: Arc<Backplane>, at: Cursor) -> Result<Option<Cursor>> {
         let entries = Entries {
+            // It reads headers only.
+            packing: Packing::PLAIN,
             backplane,
             reads: None,
             lease_ttl: TURN,

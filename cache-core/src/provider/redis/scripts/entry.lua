@@ -2,7 +2,7 @@
 -- big-endian and compared as numbers: `<` on strings follows the server's locale.
 local FIXED = 72
 local ENTRY, LEASE, COUNTER = 'e', 'l', 'c'
-local JSON = 0
+local JSON, PLAIN = 0, 0
 
 local function u64(number)
   return struct.pack('>I8', number)
@@ -23,7 +23,7 @@ local function parse(value, key)
   local kind = string.sub(value, 6, 6)
   if kind ~= ENTRY and kind ~= LEASE and kind ~= COUNTER then return nil end
   return {
-    kind = kind, codec = string.byte(value, 7), id = string.sub(value, 9, 16),
+    kind = kind, codec = string.byte(value, 7), flags = string.byte(value, 8), id = string.sub(value, 9, 16),
     sequence = struct.unpack('>I8', value, 17), incarnation = string.sub(value, 25, 40),
     length = length, tags = tags,
   }

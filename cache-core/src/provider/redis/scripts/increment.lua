@@ -25,7 +25,7 @@ end
 if owner_of(value) ~= owner_of(ARGV[2]) then return { 'owner', '' } end
 
 -- Lua's numbers lose digits above 2^53, so the server's own command adds, on the bare digits.
-if there.codec ~= JSON or #value - there.length > 20 then return { 'type', '' } end
+if there.codec ~= JSON or there.flags ~= PLAIN or #value - there.length > 20 then return { 'type', '' } end
 redis.call('SET', key, string.sub(value, there.length + 1), 'KEEPTTL')
 local sum = redis.pcall('INCRBY', key, amount)
 if type(sum) == 'table' then
