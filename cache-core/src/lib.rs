@@ -50,6 +50,8 @@ pub use clock::{Clock, Timestamp};
 pub use codec::CodecId;
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use codec::Compression;
+#[cfg(feature = "encryption")]
+pub use codec::EncryptionKeys;
 pub use engine::MemoryTier;
 pub use entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Meta, Owner, Payload, Tags};
 pub use error::{Error, ErrorKind, Result};

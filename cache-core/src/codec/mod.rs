@@ -10,6 +10,12 @@
     )
 )]
 mod compression;
+#[cfg(feature = "encryption")]
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "no provider stores bytes")
+)]
+mod encryption;
 pub(crate) mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
@@ -34,6 +40,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind, Result};
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use compression::Compression;
+#[cfg(feature = "encryption")]
+pub use encryption::EncryptionKeys;
 #[cfg(feature = "redis")]
 pub(crate) use packing::{Damaged, Flags, Packing};
 pub(crate) use weigh::weigh;

@@ -115,7 +115,7 @@ const NAME: &str = "redis";
 /// | clocks of a cluster's nodes differ | times to live are off by as much, after a failover or a move |
 /// | a machine was suspended | it may show what it knew for the touch bound after it wakes |
 /// | [`Pending`](crate::Invalidated::Pending) | others serve the old value until the server is told; lost with the process |
-/// | somebody else writes to the server | can roll entries back or erase them, and plant values |
+/// | somebody else writes to the server | can roll entries back or erase them, and plant values; with [encryption](RedisProviderBuilder::encryption) no values but counters |
 ///
 /// What is invalidated by tag, pattern or namespace is hidden at once and freed later, by a
 /// [sweep](RedisProviderBuilder::sweep) or by its time to live.

@@ -43,7 +43,7 @@ impl Entries {
     async fn store(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
         let delivered = self.backplane.deliver_pending().await;
         delivered.map_err(Error::without_effect)?;
-        match self.backplane.links.are_many() {
+        match self.backplane.links.are_many() || self.packing.seals() {
             true => self.set_apart(entries).await,
             false => self.set_together(entries).await,
         }
@@ -60,7 +60,8 @@ impl Entries {
         self.backplane.set(&encoded).await
     }
 
-    /// Where the log is on another server than an entry: first the entries, as of the head of the
+    /// Where the log is on another server than an entry, and where an entry is sealed together
+    /// with its stamp, which the server could not put in: first the entries, as of the head of the
     /// log, then the records. In the other order a node could apply the record, and copy the old
     /// value once more.
     async fn set_apart(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {

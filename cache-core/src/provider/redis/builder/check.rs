@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::RedisProviderBuilder;
+#[cfg(feature = "encryption")]
+use crate::codec::EncryptionKeys;
 use crate::error::Result;
 #[cfg(feature = "tls")]
 use crate::provider::redis::address;
@@ -25,7 +27,20 @@ impl RedisProviderBuilder {
                 "certificates are of use with a rediss:// URL only; nothing here is encrypted",
             ));
         }
+        #[cfg(feature = "encryption")]
+        self.check_keys()?;
         self.check_spans()
+    }
+
+    #[cfg(feature = "encryption")]
+    fn check_keys(&self) -> Result<()> {
+        let keys = self.packing.keys.as_ref();
+        match keys.and_then(EncryptionKeys::ambiguous) {
+            None => Ok(()),
+            Some(id) => Err(configuration(format!(
+                "two encryption keys go by the number {id}; each needs one of its own"
+            ))),
+        }
     }
 
     fn check_prefix(&self) -> Result<()> {

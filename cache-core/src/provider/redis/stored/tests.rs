@@ -24,9 +24,6 @@ const MESSAGE_PACK: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-me
 #[cfg(feature = "postcard")]
 const POSTCARD: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-postcard.bin");
 
-/// Where the script puts the server's times in.
-const TIMES: std::ops::Range<usize> = 40..56;
-
 fn encode(key: &str, entry: &Entry) -> Result<Vec<u8>> {
     encode_packed(key, entry, &Packing::PLAIN)
 }
@@ -51,7 +48,7 @@ fn entry(id: u64, stamp: Stamp, tags: &[&str], payload: Payload) -> Entry {
     Entry::new(meta, payload)
 }
 
-fn timeless(bytes: &[u8]) -> Vec<u8> {
+fn without_times(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[TIMES].fill(0);
     bytes
@@ -71,7 +68,7 @@ fn an_entry_has_the_bytes_of_version_1() {
     };
     assert_eq!(
         encode(KEY, &entry.with_meta(owned)).unwrap(),
-        timeless(ENTRY)
+        without_times(ENTRY)
     );
 }
 
@@ -127,7 +124,10 @@ fn a_lease_has_the_bytes_of_version_1() {
 fn a_counter_has_the_bytes_of_version_1() {
     let stamp = Stamp::new(Incarnation::new(1, 0), (1 << 48) - 1);
     let counter = entry(u64::MAX - 1, stamp, &[], Payload::Counter(i64::MIN));
-    assert_eq!(encode("cache::hits", &counter).unwrap(), timeless(COUNTER));
+    assert_eq!(
+        encode("cache::hits", &counter).unwrap(),
+        without_times(COUNTER)
+    );
 }
 
 #[test]
@@ -185,6 +185,7 @@ fn what_a_later_version_may_mean_is_damaged() {
         (6, 4),
         (6, 200),
         (7, 3),
+        (7, 7),
         (7, 8),
         (7, 128),
         (67, 0),
@@ -270,3 +271,6 @@ proptest! {
         prop_assert_eq!(&read.to_bytes().unwrap().0[..], &payload[..]);
     }
 }
+
+#[cfg(feature = "encryption")]
+mod sealed;
