@@ -90,7 +90,7 @@ lint_features() {
 
 # The names in the [features] table of cache-core, without `default`.
 features() {
-    sed -n '/^\[features\]/,/^\[/s/^\([a-z-]*\) = .*/\1/p' cache-core/Cargo.toml | grep -vx default
+    sed -n '/^\[features\]/,/^\[/s/^\([a-z0-9-]*\) = .*/\1/p' cache-core/Cargo.toml | grep -vx default
 }
 
 count_packages() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cache_core::testkit::Nodes;
 use cache_core::{Cache, CodecId, Compression, EncryptionKeys, ErrorKind, MemoryTier};
 use cache_core::{RedisProvider, RedisProviderBuilder, Ttl};
-use cache_tests::redis_node::{build, patient};
+use cache_tests::redis_node::{build, deaf, patient};
 use cache_tests::redis_server::RedisServer;
 
 const CODECS: [CodecId; 4] = [
@@ -160,6 +160,19 @@ async fn a_value_that_was_set_and_invalidated_cannot_be_brought_back_under_a_lat
     plant(&server, "k", &forged);
     assert_eq!(cache.get::<String>("k").await.unwrap(), None);
     assert_eq!(cache.metrics().damaged, 1);
+}
+
+#[tokio::test]
+async fn what_a_node_sets_is_sealed_as_of_the_head_of_the_log_although_it_lags() {
+    let server = RedisServer::start();
+    let lagging = cache(deaf(&server).encryption(keys())).await;
+    let quick = sealing(&server).await;
+    quick.set("k", "first").await.unwrap();
+    quick.clear().await.unwrap();
+    lagging.set("k", "second").await.unwrap();
+    for node in [&quick, &lagging] {
+        assert_eq!(node.get("k").await.unwrap(), Some("second".to_owned()));
+    }
 }
 
 #[tokio::test]

@@ -56,6 +56,30 @@ fn every_codec_is_known_by_its_byte_and_no_other_byte_is_one() {
     assert_eq!(known.collect::<Vec<_>>(), CodecId::COMPILED);
 }
 
+#[cfg(feature = "messagepack")]
+#[test]
+fn a_struct_in_messagepack_can_gain_a_field_and_change_their_order() {
+    #[derive(Serialize)]
+    struct Newer {
+        email: &'static str,
+        tags: Vec<Option<i8>>,
+        name: String,
+        id: u64,
+    }
+    let User { id, name, tags } = user();
+    let newer = Newer {
+        email: "ada@example.org",
+        tags,
+        name,
+        id,
+    };
+    let bytes = encode(&newer, CodecId::MESSAGE_PACK).unwrap();
+    assert_eq!(
+        decode::<User>(&bytes, CodecId::MESSAGE_PACK).unwrap(),
+        user()
+    );
+}
+
 #[test]
 fn bytes_and_text_are_raw_as_they_are() {
     let text = "no \"quotes\"".to_owned();

@@ -28,6 +28,8 @@
 //! What is sealed is bound to the whole header but for the times, which the server sets and `expire`
 //! changes: they count as 0.
 
+mod reader;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -36,6 +38,7 @@ use crate::codec::{CodecId, Damaged, Flags, Packing};
 use crate::entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Owner, Payload, Tags};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Incarnation, Stamp};
+use reader::Reader;
 
 const MAGIC: [u8; 4] = [0xCA, b'c', b'h', b'e'];
 const VERSION: u8 = 1;
@@ -276,42 +279,6 @@ fn too_long(_: std::num::TryFromIntError) -> Error {
         ErrorKind::InvalidKey,
         "the key, a tag or their number is too large to be stored",
     )
-}
-
-/// Takes fields off the front of bytes that may end anywhere.
-struct Reader<'b>(&'b [u8]);
-
-impl<'b> Reader<'b> {
-    fn take(&mut self, length: usize) -> Result<&'b [u8], Damaged> {
-        let (taken, rest) = self.0.split_at_checked(length).ok_or(Damaged)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
-        self.take(N)?.try_into().map_err(|_| Damaged)
-    }
-
-    fn u8(&mut self) -> Result<u8, Damaged> {
-        self.array().map(|[byte]| byte)
-    }
-
-    fn u16(&mut self) -> Result<usize, Damaged> {
-        self.array().map(u16::from_be_bytes).map(usize::from)
-    }
-
-    fn u32(&mut self) -> Result<u32, Damaged> {
-        self.array().map(u32::from_be_bytes)
-    }
-
-    fn u64(&mut self) -> Result<u64, Damaged> {
-        self.array().map(u64::from_be_bytes)
-    }
-
-    fn exact(&mut self) -> Result<u64, Damaged> {
-        self.u64()
-            .and_then(|number| require(number < MAX_EXACT).map(|()| number))
-    }
 }
 
 #[cfg(test)]
