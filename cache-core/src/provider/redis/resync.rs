@@ -90,7 +90,7 @@ impl Backplane {
                 barriers.raise_floor(kind, now.floors[kind.index()]);
             }
             let known = self.log.stamp().incarnation().number();
-            if *run == first.run && start.incarnation().number() == known + 1 {
+            if *run == first.run && start.incarnation().number() <= known + 1 {
                 // It was emptied, and no other has been in its place since.
                 self.log.forget_issued();
             }
