@@ -26,7 +26,13 @@ impl History<'_> {
                 let started = self.tick();
                 self.lost = true;
                 backend.command(&["FLUSHALL"]);
-                self.happened(0, Scope::Everything, Effect::Hides, Reach::Open, started);
+                // Who has missed that the log began anew once, and then once more, takes the server
+                // for another one, and records again what it has recorded lately.
+                let reach = match std::mem::replace(&mut self.emptied, true) {
+                    true => Reach::Unsure,
+                    false => Reach::Open,
+                };
+                self.happened(0, Scope::Everything, Effect::Hides, reach, started);
                 self.counters
                     .iter_mut()
                     .for_each(|counter| counter.gone(true));

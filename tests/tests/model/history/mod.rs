@@ -59,6 +59,8 @@ pub(crate) struct History<'b> {
     quiet: bool,
     /// The server has lost what it held.
     lost: bool,
+    /// Whether the log has begun anew since all nodes had heard of everything.
+    emptied: bool,
     tally: Tally,
 }
 
@@ -79,6 +81,7 @@ impl<'b> History<'b> {
             outage: None,
             quiet: true,
             lost: false,
+            emptied: false,
             tally: Tally::default(),
         };
         let outcome = history.run(operations).await;

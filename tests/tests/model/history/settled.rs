@@ -34,7 +34,7 @@ impl History<'_> {
             }
         }
         truth.delivered(self.quiet);
-        self.quiet = true;
+        (self.quiet, self.emptied) = (true, false);
         Ok(())
     }
 
