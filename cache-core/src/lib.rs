@@ -23,6 +23,7 @@ mod entry;
 mod error;
 mod key;
 pub mod log;
+mod merge_patch;
 mod metrics;
 mod namespace;
 mod pattern;
@@ -43,7 +44,9 @@ pub use cache_macros::{cache_invalidate, cached};
 
 #[cfg(feature = "config")]
 pub use self::config::{CacheConfig, CacheConfigBuilder};
-pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Set};
+#[cfg(feature = "stream")]
+pub use cache::KeyStream;
+pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Ping, Set, Update};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};

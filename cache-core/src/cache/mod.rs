@@ -5,9 +5,13 @@ mod builder;
 mod global;
 mod invalidate;
 mod namespaces;
+mod ping;
 mod read;
 mod scan;
+#[cfg(feature = "stream")]
+mod stream;
 mod through;
+mod update;
 mod write;
 
 use std::fmt;
@@ -17,9 +21,13 @@ use tokio::time::Instant;
 
 pub use batch::Batch;
 pub use builder::CacheBuilder;
+pub use ping::Ping;
 #[cfg(feature = "testkit")]
 pub(crate) use read::KeepOk;
 pub use scan::KeyScan;
+#[cfg(feature = "stream")]
+pub use stream::KeyStream;
+pub use update::Update;
 pub use write::Set;
 
 use crate::chain::Chain;

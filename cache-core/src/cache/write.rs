@@ -8,6 +8,7 @@ use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
 use crate::error::Result;
 use crate::log::Record;
 use crate::provider::BoxFuture;
+use crate::provider::memory::overflow;
 use crate::terms::{EntryOptions, Terms, Ttl};
 use crate::value::Value;
 
@@ -140,12 +141,42 @@ impl Cache {
         sum.map_err(|error| self.during("increment", error))
     }
 
+    /// Takes `amount`, which may be negative, off the counter at `key`, and returns what is left.
+    ///
+    /// It is an [`increment`](Self::increment) by `-amount`, and so goes below zero.
+    ///
+    /// # Errors
+    ///
+    /// Like [`increment`](Self::increment); an amount of `i64::MIN` is always
+    /// [`ErrorKind::Overflow`](crate::ErrorKind::Overflow).
+    pub async fn decrement(&self, key: &str, amount: i64) -> Result<i64> {
+        self.decrement_with(key, amount, EntryOptions::new()).await
+    }
+
+    /// Like [`decrement`](Self::decrement); a counter that is created gets these terms.
+    ///
+    /// # Errors
+    ///
+    /// Like [`decrement`](Self::decrement).
+    pub async fn decrement_with(
+        &self,
+        key: &str,
+        amount: i64,
+        options: EntryOptions,
+    ) -> Result<i64> {
+        let negative = amount
+            .checked_neg()
+            .ok_or_else(|| self.during("decrement", overflow()))?;
+        self.increment_with(key, negative, options).await
+    }
+
     /// Gives the value at `key` a new time to live from now on; false if there is no such value.
     /// A time to live of zero removes it. Whose value it is does not matter.
     ///
     /// # Errors
     ///
     /// Like [`set`](Self::set).
+    #[doc(alias = "set_ttl")]
     pub async fn expire(&self, key: &str, ttl: impl Into<Ttl>) -> Result<bool> {
         let ttl = ttl.into();
         if ttl.is_zero() {

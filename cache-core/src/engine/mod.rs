@@ -7,6 +7,7 @@ mod flight;
 mod look;
 mod near;
 mod outcome;
+mod queue;
 mod reserve;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ use crate::metrics::{Counters, Miss};
 use crate::provider::{Peek, Provider};
 use crate::terms::Ttl;
 use flight::{Entered, Flight, Flights};
+use queue::{Queue, Turned};
 
 /// Longer than any load, and no longer than clocks can count.
 const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);
@@ -50,6 +52,8 @@ pub(crate) struct Engine {
     flights: Arc<Flights>,
     waits: Waits,
     warned: Throttle,
+    /// Who changes a value by what it is, one after another.
+    updates: Queue,
 }
 
 /// How long callers wait for loads that are not their own, counted from the call.
@@ -117,13 +121,25 @@ impl Engine {
             flights,
             waits,
             warned: Throttle::default(),
+            updates: Queue::new(),
         }
+    }
+
+    /// Whether copies in the memory tier may be shown now; `None` if there is no such tier.
+    pub(crate) fn near_serves(&self) -> Option<bool> {
+        let near = self.near.as_ref()?;
+        Some(near.may_serve(&self.log, self.clock.now()))
     }
 
     /// How many callers wait for the load of `key`.
     #[cfg(feature = "testkit")]
     pub(crate) fn followers(&self, key: &str) -> usize {
         self.flights.followers(key)
+    }
+
+    /// Waits until those are done who change the value at `key`, at most as long as for a load.
+    pub(crate) async fn turn_to_update(&self, key: &str) -> Turned<'_> {
+        self.updates.turn(key, self.waits.flight).await
     }
 
     /// When a caller who came at `arrived` stops waiting for another's load in this process.

@@ -13,9 +13,10 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
+use crate::terms::Ttl;
 
 /// A future in a box, as the methods of [`Provider`] return it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -35,6 +36,7 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///   record takes effect in the log, and the record has taken effect before it returns.
 /// - [`increment`](Self::increment) and [`expire`](Self::expire) act on visible, unexpired
 ///   entries only, so that they bring nothing back.
+/// - [`replace`](Self::replace) acts on the entry that its caller has seen, and on no other.
 ///
 /// Dropping a returned future leaves the operation done, not done, or under way; never half done.
 pub trait Provider: Debug + Send + Sync + 'static {
@@ -47,6 +49,12 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// The clock that entries are dated by on this node.
     fn clock(&self) -> Clock {
         Clock::system()
+    }
+
+    /// Asks the backend whether it is there, within a time of its own: this must not hang. Where
+    /// there are several servers, all have to answer. Default: [`catch_up`](Self::catch_up).
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        self.catch_up()
     }
 
     /// The prefix of all keys, where the provider needs to know it; the cache over it uses it too.
@@ -135,6 +143,28 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// Gives the entry at `key` a new time to live from now on, `None` for no limit; false if
     /// there is no such entry.
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>>;
+
+    /// Puts `entry` in the place of the one with the id `seen`, and records the change; false, and
+    /// nothing done, if something else or nothing stands there by then. That is compare-and-set.
+    ///
+    /// `entry` has an id of its own, and otherwise the terms of the one that was seen: with the
+    /// stamp that one had it stays hidden if that was. `ttl` is a new time to live, from now on;
+    /// `None` keeps what is left of the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Unsupported`] by default.
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        entry: Arc<Entry>,
+        ttl: Option<Ttl>,
+    ) -> BoxFuture<'a, Result<bool>> {
+        let _ = (key, seen, entry, ttl);
+        let message = "this provider cannot compare and set, so values cannot be updated in place";
+        Box::pin(async move { Err(Error::new(ErrorKind::Unsupported, message)) })
+    }
 
     /// The terms of the unexpired entries at `keys`, without their values: `None` for absent
     /// ones, leases, and damaged ones.

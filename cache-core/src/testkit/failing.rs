@@ -14,6 +14,7 @@ use crate::provider::memory::MemoryProvider;
 use crate::provider::{
     BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
 };
+use crate::terms::Ttl;
 
 /// A memory provider that behaves like a remote one: it is never peeked into, values reach it as
 /// bytes, and while its [`Switch`] is thrown every operation fails as if the connection were lost.
@@ -106,6 +107,10 @@ impl Provider for FailingProvider {
         self.inner.clock()
     }
 
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        self.unless_failing(Provider::ping)
+    }
+
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
         self.unless_failing(|inner| {
             Box::pin(async {
@@ -167,6 +172,19 @@ impl Provider for FailingProvider {
 
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
         self.unless_failing(|inner| inner.expire(key, ttl))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        entry: Arc<Entry>,
+        ttl: Option<Ttl>,
+    ) -> BoxFuture<'a, Result<bool>> {
+        self.unless_failing(|inner| match encoded(&entry) {
+            Ok(entry) => inner.replace(key, seen, entry, ttl),
+            Err(error) => Box::pin(async { Err(error) }),
+        })
     }
 
     fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {

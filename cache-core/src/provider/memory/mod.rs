@@ -11,11 +11,12 @@ pub use builder::MemoryProviderBuilder;
 pub(crate) use store::Store;
 
 use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
+use crate::terms::Ttl;
 
 const NAME: &str = "memory";
 
@@ -59,8 +60,8 @@ impl MemoryProvider {
     }
 
     /// Replaces what was seen, and records that.
-    fn replace(&self, key: &str, seen: Option<&Entry>, entry: Entry) -> bool {
-        let replaced = self.store.replace(key, seen, Arc::new(entry));
+    fn replace_now(&self, key: &str, seen: Option<EntryId>, entry: Arc<Entry>) -> bool {
+        let replaced = self.store.replace(key, seen, entry);
         if replaced {
             self.log.append_local(&Record::Changed(key.into()));
         }
@@ -92,7 +93,8 @@ impl MemoryProvider {
                     (number, entry.with_payload(Payload::Counter(number)))
                 }
             };
-            if self.replace(key, seen.as_deref(), next) {
+            let seen = seen.map(|entry| entry.meta().id);
+            if self.replace_now(key, seen, Arc::new(next)) {
                 return Ok(number);
             }
         }
@@ -106,16 +108,20 @@ impl MemoryProvider {
             if !self.is_live(key, seen.meta()) {
                 return false;
             }
-            let expires = ttl.map(|ttl| self.clock.now().saturating_add(ttl));
             let meta = Meta {
                 id: EntryId::random(),
-                expires,
+                expires: self.end_of(ttl),
                 ..seen.meta().clone()
             };
-            if self.replace(key, Some(&seen), seen.with_meta(meta)) {
+            let entry = Arc::new(seen.with_meta(meta));
+            if self.replace_now(key, Some(seen.meta().id), entry) {
                 return true;
             }
         }
+    }
+
+    fn end_of(&self, ttl: Option<Duration>) -> Option<Timestamp> {
+        ttl.map(|ttl| self.clock.now().saturating_add(ttl))
     }
 
     fn found(&self, key: &str) -> Option<Found> {
@@ -222,6 +228,23 @@ impl Provider for MemoryProvider {
 
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
         ready(Ok(self.expire_now(key, ttl)))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        mut entry: Arc<Entry>,
+        ttl: Option<Ttl>,
+    ) -> BoxFuture<'a, Result<bool>> {
+        if let Some(ttl) = ttl {
+            let expires = self.end_of(ttl.span());
+            entry = Arc::new(entry.with_meta(Meta {
+                expires,
+                ..entry.meta().clone()
+            }));
+        }
+        ready(Ok(self.replace_now(key, Some(seen), entry)))
     }
 
     fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {

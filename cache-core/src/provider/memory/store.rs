@@ -119,8 +119,7 @@ impl Store {
     }
 
     /// Replaces the entry that was seen, or the absence that was seen, unless somebody was faster.
-    pub(crate) fn replace(&self, key: &str, seen: Option<&Entry>, entry: Arc<Entry>) -> bool {
-        let seen = seen.map(|entry| entry.meta().id);
+    pub(crate) fn replace(&self, key: &str, seen: Option<EntryId>, entry: Arc<Entry>) -> bool {
         self.leases.section(key, |leases| {
             if self.get(key).map(|entry| entry.meta().id) != seen {
                 return false;

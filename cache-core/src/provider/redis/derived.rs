@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::call::Call;
 use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argument};
 use super::error::too_late;
-use super::script::{EXPIRE, INCREMENT};
+use super::script::{EXPIRE, INCREMENT, REPLACE};
 use super::set::stamped;
 use super::stored::{self, incarnation_bytes};
 use super::untold::Untold;
 use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Record, Stamp};
+use crate::terms::Ttl;
 
 /// What a script answers: what it did, and a number or a header.
 type Answer = (String, Option<Vec<u8>>);
@@ -70,6 +71,31 @@ impl Entries {
             }
         }
         Err(contended())
+    }
+
+    /// Compare-and-set on the id. Whether the entry may be shown was for the caller to judge: in
+    /// its place the new one has its stamp and tags, and is hidden by whatever hides it.
+    pub(super) async fn replace(
+        &self,
+        key: &str,
+        seen: EntryId,
+        entry: &Entry,
+        ttl: Option<Ttl>,
+    ) -> Result<bool> {
+        self.backplane.deliver_pending().await?;
+        let ttl = ttl.map(|ttl| ttl.span().map_or(0, millis).to_string());
+        let call = REPLACE
+            .on(&[key])
+            .arg(id_argument(Some(seen)))
+            .arg(stored::encode(key, entry)?)
+            .arg(ttl.unwrap_or_default())
+            .with_deadline();
+        let (what, _) = self.change(call, key).await?;
+        match what.as_str() {
+            "changed" => Ok(true),
+            "late" => Err(too_late()),
+            _ => Ok(false),
+        }
     }
 
     /// Sends a write, and tells all nodes if it has made copies old: also if the server's answer

@@ -136,6 +136,17 @@ impl Links {
         Ok(replies?.into_iter().map(read).collect())
     }
 
+    /// Asks every server that has keys whether it is there.
+    pub(super) async fn ping(&self) -> Result<()> {
+        let replies = match self {
+            Self::One(link) => link.calls(&[ping()], link.until()).await,
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(cluster) => cluster.ask_all(&ping()).await,
+        };
+        let answered = |reply| read::<String>(reply).map(drop);
+        replies?.into_iter().try_for_each(answered)
+    }
+
     /// One step of a scan through everything that is stored: where to go on, 0 at the end, and
     /// some keys.
     pub(super) async fn scan(
@@ -167,6 +178,10 @@ impl Links {
             link.observe(sent, told);
         }
     }
+}
+
+fn ping() -> Call {
+    Call::command("PING")
 }
 
 fn only<T: FromRedisValue>(mut replies: Replies) -> Result<T> {

@@ -69,6 +69,7 @@ use crate::entry::{Entry, EntryId};
 use crate::error::Result;
 use crate::log::{Log, Record, Stamp};
 use crate::pattern::Pattern;
+use crate::terms::Ttl;
 
 const NAME: &str = "redis";
 
@@ -182,6 +183,10 @@ impl Provider for RedisProvider {
         Some(&self.key_prefix)
     }
 
+    fn ping(&self) -> BoxFuture<'_, Result<()>> {
+        during("ping", self.entries.backplane.probe.ping())
+    }
+
     fn catch_up(&self) -> BoxFuture<'_, Result<()>> {
         during("catch up", self.entries.backplane.catch_up())
     }
@@ -243,6 +248,18 @@ impl Provider for RedisProvider {
 
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
         during("expire", self.entries.expire(key, ttl))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        entry: Arc<Entry>,
+        ttl: Option<Ttl>,
+    ) -> BoxFuture<'a, Result<bool>> {
+        during("replace", async move {
+            self.entries.replace(key, seen, &entry, ttl).await
+        })
     }
 
     fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {

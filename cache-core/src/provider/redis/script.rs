@@ -64,4 +64,5 @@ pub(super) static PUT: Script = script!("": "entry.lua", "put.lua");
 pub(super) static FILL: Script = script!("": "entry.lua", "fill.lua");
 pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "set.lua");
 pub(super) static INCREMENT: Script = script!("": "entry.lua", "increment.lua");
+pub(super) static REPLACE: Script = script!("": "entry.lua", "replace.lua");
 pub(super) static EXPIRE: Script = script!("": "entry.lua", "expire.lua");

@@ -143,6 +143,19 @@ impl Map {
         })
     }
 
+    /// Whether every slot has a node.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`owner`](Self::owner) for one that has none.
+    pub(super) fn check(&self) -> Result<()> {
+        let is_open = |&slot: &u16| self.address_of(slot).is_none();
+        match (0..SLOTS).find(is_open) {
+            Some(slot) => self.owner(slot).map(drop),
+            None => Ok(()),
+        }
+    }
+
     /// The slots of this map that belong to another node in the other one, or to none.
     pub(super) fn changes_from(&self, before: &Self) -> Vec<u16> {
         let owned = |&slot: &u16| self.address_of(slot).is_some();

@@ -39,6 +39,21 @@ impl Cluster {
         self.route(calls, true).await
     }
 
+    /// Sends a call that is about no key to every primary.
+    pub(in super::super) async fn ask_all(&self, call: &Call) -> Result<Vec<Value>> {
+        // Whose view is without an owner for a slot does not reach all keys.
+        let map = self.map();
+        map.check()?;
+        let step = |(index, node)| Step {
+            index,
+            call: call.clone(),
+            to: Some(node),
+        };
+        let steps = map.primaries().into_iter().enumerate().map(step).collect();
+        let sent = self.send(steps, self.until(), false).await?;
+        Ok(sent.into_iter().map(|(_, reply)| reply).collect())
+    }
+
     /// When a call that is sent now is given up, redirections included.
     pub(super) fn until(&self) -> Instant {
         after(self.shared.bounds.command)
