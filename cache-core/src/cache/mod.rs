@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod global;
 mod invalidate;
+mod many;
 mod namespaces;
 mod ping;
 mod read;

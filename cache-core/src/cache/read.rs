@@ -47,7 +47,8 @@ impl Cache {
         let question = |key: &&str| self.question(key, Owner::HANDLE, &options);
         let questions = keys.iter().map(question).collect::<Result<Vec<_>>>()?;
         self.check_touch("get")?;
-        let looks = self.engine().look_many(&questions).await;
+        let asked: Vec<_> = questions.iter().collect();
+        let looks = self.engine().look_many(&asked).await;
         let looks = looks.map_err(|error| self.during("get", error))?;
         Ok(looks.iter().map(|look| self.value_of(look)).collect())
     }

@@ -56,20 +56,20 @@ impl Engine {
     }
 
     /// Looks at many keys, in one round trip for all that are not in memory.
-    pub(crate) async fn look_many(&self, questions: &[Question]) -> Result<Vec<Look>> {
+    pub(crate) async fn look_many(&self, questions: &[&Question]) -> Result<Vec<Look>> {
         if questions.iter().any(|question| question.reading.strict) {
             self.provider.catch_up().await?;
         }
         let publication = self.log.publication();
         let mut looks: Vec<_> = questions
             .iter()
-            .map(|question| self.copy_of(question, publication).map(Look::Hit))
+            .map(|&question| self.copy_of(question, publication).map(Look::Hit))
             .collect();
         let asked: Vec<&Question> = questions
             .iter()
             .zip(&looks)
             .filter(|(_, look)| look.is_none())
-            .map(|(question, _)| question)
+            .map(|(&question, _)| question)
             .collect();
         let promotion = |question: &&Question| self.near_for(question)?.fence(&question.key);
         let promotions: Vec<_> = asked.iter().map(promotion).collect();
@@ -79,7 +79,7 @@ impl Engine {
             false => self.provider.get(&keys).await?,
         };
         let mut answers = slots.into_iter().zip(promotions);
-        for (question, look) in questions.iter().zip(&mut looks) {
+        for (&question, look) in questions.iter().zip(&mut looks) {
             if look.is_none()
                 && let Some((slot, promotion)) = answers.next()
             {

@@ -4,6 +4,7 @@
 //! it leads the load, that it follows somebody else's, or that it is on its own.
 
 mod flight;
+mod join;
 mod look;
 mod near;
 mod outcome;
@@ -21,6 +22,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use join::join_all;
 pub(crate) use look::Look;
 pub(crate) use near::Near;
 pub use outcome::Outcome;
@@ -199,15 +201,49 @@ impl Engine {
     /// What to do about a key: show what is there, load it, wait for who loads it, or go alone.
     /// A miss is counted here, a hit by whoever can use it.
     pub(crate) async fn turn(self: &Arc<Self>, question: &Question) -> Turn {
-        let counters = &question.counters;
-        if waits::is_loading(&self.flights, &question.key) {
-            counters.miss(Miss::Bypassed);
-            return Turn::Alone;
+        if let Some(alone) = self.inside(question) {
+            return alone;
         }
         let looked = self.look(question).await.unwrap_or_else(|error| {
-            self.failed(&error, counters);
+            self.failed(&error, &question.counters);
             Look::Bypass
         });
+        self.turn_after(question, looked).await
+    }
+
+    /// Like [`turn`](Self::turn), for many keys: one look at all of them, then a lease for each
+    /// that is to be led, all at once.
+    pub(crate) async fn turn_many(self: &Arc<Self>, questions: &[&Question]) -> Vec<Turn> {
+        let Some(first) = questions.first() else {
+            return Vec::new();
+        };
+        let looked = match self.log.in_touch(self.clock.now()) {
+            true => self.look_many(questions).await.map_err(Some),
+            false => Err(None),
+        };
+        let looked = looked.unwrap_or_else(|error| {
+            if let Some(error) = error {
+                self.failed(&error, &first.counters);
+            }
+            questions.iter().map(|_| Look::Bypass).collect()
+        });
+        let turn = async |(question, look): (&Question, Look)| match self.inside(question) {
+            Some(alone) => alone,
+            None => self.turn_after(question, look).await,
+        };
+        join_all(questions.iter().copied().zip(looked).map(turn)).await
+    }
+
+    /// A caller inside a load of the same key does not wait for itself.
+    fn inside(&self, question: &Question) -> Option<Turn> {
+        waits::is_loading(&self.flights, &question.key).then(|| {
+            question.counters.miss(Miss::Bypassed);
+            Turn::Alone
+        })
+    }
+
+    async fn turn_after(self: &Arc<Self>, question: &Question, looked: Look) -> Turn {
+        let counters = &question.counters;
         let (why, observed) = match looked {
             Look::Hit(hit) => return Turn::Hit(hit),
             Look::Miss { why, observed } => (why, Some(observed)),

@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use tokio::runtime;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::flight::{Flight, State};
+use super::join::join_all;
 use super::near::Promotion;
 use super::waits::{self, Wait};
 use super::{Engine, Miss, Question};
@@ -172,19 +174,22 @@ impl Ticket {
     /// Loads of the same key inside it go alone instead of waiting for themselves. Dropping the
     /// future drops the load; the ticket still stands.
     pub async fn run<F: Future>(&self, load: F) -> F::Output {
-        let mut load = pin!(waits::run_inside(&self.engine.flights, &self.flight, load));
-        let Some((lease, every)) = self.lease.zip(self.engine.provider.renew_every()) else {
+        Self::run_all(slice::from_ref(self), load).await
+    }
+
+    /// Like [`run`](Self::run), for a load of the keys of all these tickets.
+    pub(crate) async fn run_all<F: Future>(tickets: &[Self], load: F) -> F::Output {
+        let Some(first) = tickets.first() else {
             return load.await;
         };
-        let mut renewing = pin!(self.renew(lease, every));
-        let mut over = false;
-        poll_fn(|context| {
-            if !over {
-                over = renewing.as_mut().poll(context).is_ready();
-            }
-            load.as_mut().poll(context)
-        })
-        .await
+        let flights = tickets.iter().map(|ticket| Arc::clone(&ticket.flight));
+        let load = waits::run_inside(&first.engine.flights, flights.collect(), load);
+        let Some(every) = first.engine.provider.renew_every() else {
+            return load.await;
+        };
+        let leased = tickets.iter().filter_map(|it| Some((it, it.lease?)));
+        let renewals = leased.map(|(ticket, lease)| ticket.renew(lease, every));
+        beside(load, join_all(renewals)).await
     }
 
     /// Ends when the lease no longer stands; the load goes on for those who wait.
@@ -292,6 +297,19 @@ impl Ticket {
             self.engine.provider.release(self.flight.key(), lease);
         }
     }
+}
+
+/// Drives the load, and the other future as long as the load runs.
+async fn beside<F: Future>(load: F, other: impl Future) -> F::Output {
+    let (mut load, mut other) = (pin!(load), pin!(other));
+    let mut over = false;
+    poll_fn(|context| {
+        if !over {
+            over = other.as_mut().poll(context).is_ready();
+        }
+        load.as_mut().poll(context)
+    })
+    .await
 }
 
 impl Drop for Ticket {

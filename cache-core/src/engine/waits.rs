@@ -16,10 +16,10 @@ tokio::task_local! {
     static INSIDE: Arc<Link>;
 }
 
-/// A load that the current task runs inside, and those around it.
+/// A load that the current task runs inside, of one key or of several, and those around it.
 struct Link {
     flights: Weak<Flights>,
-    flight: Arc<Flight>,
+    loading: Box<[Arc<Flight>]>,
     outer: Option<Arc<Link>>,
 }
 
@@ -34,12 +34,12 @@ fn chain(link: Option<&Arc<Link>>) -> impl Iterator<Item = &Link> {
 /// Drives a load so that what it asks for knows where it is asked from.
 pub(super) async fn run_inside<F: Future>(
     flights: &Arc<Flights>,
-    flight: &Arc<Flight>,
+    loading: Box<[Arc<Flight>]>,
     load: F,
 ) -> F::Output {
     let link = Link {
         flights: Arc::downgrade(flights),
-        flight: Arc::clone(flight),
+        loading,
         outer: inside(),
     };
     INSIDE.scope(Arc::new(link), load).await
@@ -60,11 +60,11 @@ pub fn carry<F: Future>(work: F) -> impl Future<Output = F::Output> {
 /// Whether the current task runs inside a load of this key.
 pub(super) fn is_loading(flights: &Arc<Flights>, key: &str) -> bool {
     let here = Arc::as_ptr(flights);
+    let loads = |link: &Link| {
+        link.flights.as_ptr() == here && link.loading.iter().any(|it| **it.key() == *key)
+    };
     INSIDE
-        .try_with(|link| {
-            chain(Some(link))
-                .any(|link| link.flights.as_ptr() == here && **link.flight.key() == *key)
-        })
+        .try_with(|link| chain(Some(link)).any(loads))
         .unwrap_or(false)
 }
 
@@ -83,7 +83,8 @@ impl Wait {
     pub(super) fn begin(target: &Flight) -> Option<Self> {
         let inside = inside();
         let waiting: Vec<u64> = chain(inside.as_ref())
-            .map(|link| link.flight.id())
+            .flat_map(|link| &link.loading)
+            .map(|flight| flight.id())
             .collect();
         let target = target.id();
         if !waiting.is_empty() {
