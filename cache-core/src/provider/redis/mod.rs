@@ -86,7 +86,7 @@ const NAME: &str = "redis";
 /// that began before its key, tag, pattern or namespace was invalidated never becomes visible.
 ///
 /// On one server every read and write is one round trip, but for what rests on what stands there:
-/// the first `increment` at a key, `expire`, and a lease that others contend for. Reads of single
+/// the first `increment` at a key, `update` (a read, then a compare-and-set), `expire`, and a lease that others contend for. Reads of single
 /// keys that come at one moment share a command. A `set` of many entries is one atomic script. An
 /// `invalidate` deletes at its keys and then appends its records; dropped or timed out halfway it
 /// may have done the first part only, and promises nothing. On a cluster, keys are read and written
