@@ -130,8 +130,8 @@ pub trait Provider: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::WrongType`](crate::ErrorKind::WrongType), also for a visible entry that has
-    /// another owner than `fresh`, and [`ErrorKind::Overflow`](crate::ErrorKind::Overflow) leave
+    /// [`ErrorKind::WrongType`], also for a visible entry that has
+    /// another owner than `fresh`, and [`ErrorKind::Overflow`] leave
     /// the value alone.
     fn increment<'a>(
         &'a self,
