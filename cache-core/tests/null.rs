@@ -35,6 +35,8 @@ macro_rules! conformance {
 conformance! {
     hold:
         an_absent_key_is_a_miss_and_no_error
+        a_ping_is_answered
+        what_is_absent_expired_or_hidden_is_not_updated
         a_broken_pattern_is_an_error;
     need_storage:
         what_is_set_is_read_back_equal
@@ -43,10 +45,13 @@ conformance! {
         many_keys_are_handled_in_order
         entries_expire
         loaded_values_expire
+        missing_keys_are_loaded_by_one_call
+        a_thousand_missing_keys_are_loaded_and_stored
         the_time_to_live_can_be_read_and_changed
         a_time_to_live_of_zero_removes
         the_default_time_to_live_is_the_namespaces
         counters_count
+        counters_count_down
         a_counter_does_not_leave_its_range
         a_value_that_is_no_number_is_not_incremented
         another_owners_number_is_not_incremented
@@ -54,6 +59,11 @@ conformance! {
         concurrent_increments_all_count
         what_is_hidden_is_neither_extended_nor_counted_on
         an_incremented_counter_is_still_tagged
+        an_update_changes_what_it_names
+        an_update_that_does_not_fit_changes_nothing
+        an_updated_value_keeps_its_tags_and_its_end
+        concurrent_updates_all_count
+        another_owners_value_is_not_updated
         namespaces_are_worlds_of_their_own
         clear_takes_the_namespace_and_those_inside
         patterns_take_what_they_match

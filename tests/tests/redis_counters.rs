@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use cache_core::log::Record;
 use cache_core::provider::Slot;
-use cache_core::{Entry, ErrorKind, Payload, Provider, RedisProvider};
+use cache_core::{Entry, ErrorKind, ManualClock, Payload, Provider, RedisProvider};
 use cache_tests::redis_node::{
-    deaf_node, delivered, entry, invalidate, key, key_record, lead, node, refused, set, shown,
-    slow_node, tagged, terms,
+    build, deaf, deaf_node, delivered, entry, invalidate, key, key_record, lead, node, refused,
+    set, shown, slow_node, tagged, terms,
 };
 use cache_tests::redis_server::RedisServer;
 
@@ -306,5 +306,23 @@ async fn a_node_that_has_not_heard_of_a_new_log_counts_on_with_the_others() {
         set(&other, &key, counter(&other, 40, None, tags)).await;
         assert_eq!(add(&deaf, &key, 2).await.unwrap(), 42, "{tags:?}");
         assert!(deaf.expire(&key, Some(MINUTE)).await.unwrap(), "{tags:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_is_out_of_touch_learns_what_is_gone_before_it_counts_on() {
+    let server = RedisServer::start();
+    let clock = ManualClock::new();
+    let lost = build(deaf(&server).clock(clock.clock())).await;
+    let other = node(&server).await;
+    for tags in [&[][..], &["t"]] {
+        let key = key(&format!("n{}", tags.len()));
+        set(&lost, &key, counter(&lost, 40, None, tags)).await;
+        invalidate(&other, Record::All("cache:".into())).await;
+        clock.advance(MINUTE * 60 * 24);
+        assert!(!lost.expire(&key, Some(MINUTE)).await.unwrap(), "{tags:?}");
+        set(&lost, &key, counter(&lost, 40, None, tags)).await;
+        invalidate(&other, Record::All("cache:".into())).await;
+        assert_eq!(add(&lost, &key, 2).await.unwrap(), 2, "{tags:?}");
     }
 }

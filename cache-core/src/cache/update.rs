@@ -183,8 +183,9 @@ fn patched<T: Value>(seen: &Entry, patch: &RawValue) -> Result<(T, Entry)> {
     let bytes = merge_patch(&bytes, patch)?;
     let payload = match seen.payload() {
         Payload::Typed { shape, .. } => Payload::Typed {
-            value: (shape.decode)(&bytes).map_err(breaks)?,
+            value: (shape.decode)(&bytes, codec).map_err(breaks)?,
             shape,
+            codec,
         },
         _ => Payload::Bytes { bytes, codec },
     };

@@ -28,7 +28,7 @@ struct Verdict {
 
 impl Entries {
     pub(super) async fn increment(&self, key: &str, amount: i64, fresh: &Entry) -> Result<i64> {
-        self.backplane.deliver_pending().await?;
+        self.be_current().await?;
         let mut bytes = stored::encode(key, fresh, &self.packing)?;
         let mut may_begin = false;
         let mut verdict = Verdict::default();
@@ -58,7 +58,7 @@ impl Entries {
     }
 
     pub(super) async fn expire(&self, key: &str, ttl: Option<Duration>) -> Result<bool> {
-        self.backplane.deliver_pending().await?;
+        self.be_current().await?;
         let mut verdict = Verdict::default();
         for _ in 0..ATTEMPTS {
             let call = EXPIRE.on(&[key]).arg(ttl.map_or(0, millis));
@@ -82,12 +82,12 @@ impl Entries {
         entry: &Entry,
         ttl: Option<Ttl>,
     ) -> Result<bool> {
-        self.backplane.deliver_pending().await?;
+        self.be_current().await?;
         let ttl = ttl.map(|ttl| ttl.span().map_or(0, millis).to_string());
         let call = REPLACE
             .on(&[key])
             .arg(id_argument(Some(seen)))
-            .arg(stored::encode(key, entry)?)
+            .arg(stored::encode(key, entry, &self.packing)?)
             .arg(ttl.unwrap_or_default())
             .with_deadline();
         let (what, _) = self.change(call, key).await?;
@@ -96,6 +96,16 @@ impl Entries {
             "late" => Err(too_late()),
             _ => Ok(false),
         }
+    }
+
+    /// What was invalidated goes before what rests on it: elsewhere, as far as a node may know of
+    /// it that is in touch, and here.
+    async fn be_current(&self) -> Result<()> {
+        let backplane = &self.backplane;
+        if !backplane.log.in_touch(backplane.clock.now()) {
+            backplane.catch_up().await?;
+        }
+        backplane.deliver_pending().await
     }
 
     /// Sends a write, and tells all nodes if it has made copies old: also if the server's answer
