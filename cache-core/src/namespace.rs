@@ -6,6 +6,9 @@
 
 use std::fmt::Write;
 
+/// The longest key prefix, in bytes.
+pub(crate) const MAX_PREFIX_BYTES: usize = 128;
+
 /// The longest key, in bytes, with its prefix and namespace.
 pub const MAX_KEY_BYTES: usize = 1_024;
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::log::{Record, Stamp};
 use cache_core::provider::{Lease, Leased, Slot};
@@ -205,6 +205,33 @@ pub async fn delivered(from: &RedisProvider, to: &RedisProvider) {
         stamp.incarnation() == goal.incarnation() && stamp.sequence() >= goal.sequence()
     };
     eventually("the record reaches the other node", applied).await;
+}
+
+/// Waits until the server that has the key answers a read, over a connection that may be broken,
+/// or be on its way to another server. Learns nothing of the log.
+///
+/// # Panics
+///
+/// If that takes more than 20 seconds.
+pub async fn answers(node: &RedisProvider, key: &str) {
+    in_time(async || node.get(&[key]).await.is_ok()).await;
+}
+
+/// Waits until the node has caught up with its server.
+///
+/// # Panics
+///
+/// If that takes more than 20 seconds.
+pub async fn caught_up(node: &RedisProvider) {
+    in_time(async || node.catch_up().await.is_ok()).await;
+}
+
+async fn in_time(mut succeeds: impl AsyncFnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !succeeds().await {
+        assert!(Instant::now() < deadline, "the server does not answer");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// The error of something that must fail.

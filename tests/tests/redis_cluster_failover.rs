@@ -10,7 +10,7 @@ use cache_core::{Cache, MemoryTier, Provider, RedisProvider, RedisProviderBuilde
 use cache_tests::cluster::{Cluster, PRIMARIES};
 use cache_tests::cluster_node::over;
 use cache_tests::redis_node::{
-    build, entry, fill, invalidate, key_record, lead, set, shown, tagged,
+    answers, build, entry, fill, invalidate, key_record, lead, set, shown, tagged,
 };
 
 /// Settings for a deployment that is to notice within moments.
@@ -41,11 +41,7 @@ async fn in_touch(node: &RedisProvider) {
 /// Waits until the node reads from where the key is now.
 async fn reaches(node: &RedisProvider, key: &str) {
     in_touch(node).await;
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while node.get(&[key]).await.is_err() {
-        assert!(Instant::now() < deadline, "the replica is found");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    answers(node, key).await;
 }
 
 /// Loses whatever `primary` takes from now on, and `primary` with it.

@@ -7,8 +7,8 @@ use cache_core::provider::{Leased, Slot};
 use cache_core::testkit::eventually;
 use cache_core::{Provider, RedisProvider};
 use cache_tests::redis_node::{
-    build, deaf_node, delivered, entry, fill, invalidate, key, key_record, lead, node, set, shown,
-    slow_node, stamped, tagged,
+    answers, build, deaf_node, delivered, entry, fill, invalidate, key, key_record, lead, node,
+    set, shown, slow_node, stamped, tagged,
 };
 use cache_tests::redis_server::RedisServer;
 
@@ -329,9 +329,7 @@ async fn records_appended_while_the_connections_were_cut_are_applied() {
 
 /// Reads on a connection that may have been cut.
 async fn shown_again(node: &RedisProvider, key: &str) -> Option<String> {
-    while node.get(&[key]).await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    answers(node, key).await;
     shown(node, key).await
 }
 

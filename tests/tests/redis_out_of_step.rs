@@ -10,7 +10,7 @@ use cache_core::{
     Entry, Invalidated, Pattern, Payload, Provider, RedisProvider, RedisProviderBuilder, Result,
 };
 use cache_tests::redis_node::{
-    build, deaf, entry, key, key_record, node, refused, set, shown, slow, tagged, terms,
+    build, caught_up, deaf, entry, key, key_record, node, refused, set, shown, slow, tagged, terms,
 };
 use cache_tests::redis_server::RedisServer;
 use cache_tests::tcp_proxy::{Slip, TcpProxy, Weather};
@@ -181,9 +181,7 @@ async fn a_state_that_others_answers_are_mistaken_for_is_not_taken_over() {
         misled.proxy.turn(Weather::OutOfStep(Slip::Swapped, 5));
         let _ = join!(node.catch_up(), looks);
         misled.proxy.turn(Weather::Clear);
-        while node.catch_up().await.is_err() {
-            tokio::task::yield_now().await;
-        }
+        caught_up(node).await;
         assert_eq!(shown(node, &key).await, None, "round {round}");
     }
 }

@@ -8,10 +8,8 @@ use std::time::{Duration, Instant};
 
 use cache_core::provider::Slot;
 use cache_core::{Error, ErrorKind, Provider, RedisProvider, Result};
-use cache_tests::redis_node::{build, entry, key, node, refused, set, slow};
+use cache_tests::redis_node::{answers, build, entry, key, node, refused, set, slow};
 use cache_tests::redis_server::RedisServer;
-
-const SHORT: Duration = Duration::from_millis(400);
 
 type Read = Pin<Box<dyn Future<Output = Result<Option<String>>> + Send>>;
 
@@ -142,8 +140,10 @@ async fn a_key_that_may_not_be_read_fails_its_own_reader_only() {
 
 #[tokio::test]
 async fn every_read_ends_in_time_and_counts_for_the_breaker() {
+    // Longer than a busy machine takes for what comes before the pause.
+    let timeout = Duration::from_secs(2);
     let server = RedisServer::start();
-    let builder = slow(RedisProvider::builder(server.url())).command_timeout(SHORT);
+    let builder = slow(RedisProvider::builder(server.url())).command_timeout(timeout);
     let node = Arc::new(build(builder).await);
     let reads = numbered(&server, &node, 4).await;
     for read in reads {
@@ -155,7 +155,7 @@ async fn every_read_ends_in_time_and_counts_for_the_breaker() {
     for read in reads {
         assert_eq!(refused(read.await).kind(), ErrorKind::Timeout);
     }
-    assert!(began.elapsed() < SHORT * 2, "{:?}", began.elapsed());
+    assert!(began.elapsed() < timeout * 2, "{:?}", began.elapsed());
     let error: Error = refused(node.get(&[&key("0")]).await);
     assert_eq!(error.kind(), ErrorKind::Connection, "spared the wait");
     server.resume();
@@ -193,7 +193,7 @@ fn readers_go_alone_where_the_providers_runtime_has_ended() {
     first.shutdown_background();
     second.block_on(async {
         // The connection ended with its runtime; another is made.
-        while node.get(&[&key("x")]).await.is_err() {}
+        answers(&node, &key("x")).await;
         let began = Instant::now();
         let reads: Vec<_> = (0..8).map(|_| begun(&node, "x")).collect();
         for read in reads {

@@ -12,7 +12,9 @@ use cache_core::{
     Cache, Clock, ErrorKind, Invalidated, OnFailover, Provider, RedisProvider, RedisProviderBuilder,
 };
 use cache_tests::fake_sentinel::FakeSentinel;
-use cache_tests::redis_node::{build, delivered, invalidate, key, refused, set, shown, tagged};
+use cache_tests::redis_node::{
+    build, caught_up, delivered, invalidate, key, refused, set, shown, tagged,
+};
 use cache_tests::redis_server::RedisServer;
 use cache_tests::sentinels::{NAME, Watched};
 
@@ -34,9 +36,7 @@ fn in_touch(node: &RedisProvider) -> bool {
 async fn goes_over(node: &RedisProvider, watched: &Watched) {
     let arrived = || watched.replica.calls_of("evalsha") > 0 && in_touch(node);
     eventually("the node goes over to the promoted replica", arrived).await;
-    while node.catch_up().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    caught_up(node).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use cache_core::log::Record;
 use cache_core::testkit::eventually;
 use cache_core::{Entry, Payload, Provider, RedisProvider};
 use cache_tests::redis_node::{
-    build, deaf, entry, fill, invalidate, key, lead, node, set, shown, tagged, terms,
+    build, caught_up, deaf, entry, fill, invalidate, key, lead, node, set, shown, tagged, terms,
 };
 use cache_tests::redis_server::RedisServer;
 
@@ -212,8 +212,6 @@ async fn a_sweep_that_breaks_off_is_made_up_for() {
 
 /// Like [`hide`], on a node that may not have found back to its server yet.
 async fn hide_patiently(node: &RedisProvider) {
-    while node.catch_up().await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    caught_up(node).await;
     hide(node, 3).await;
 }

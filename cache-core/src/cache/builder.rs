@@ -9,12 +9,9 @@ use crate::chain::Chain;
 use crate::codec::CodecId;
 use crate::engine::{Engine, MemoryTier, Near, Reading, Waits};
 use crate::error::{Error, ErrorKind, Result};
-use crate::namespace::Scope;
+use crate::namespace::{MAX_PREFIX_BYTES, Scope};
 use crate::provider::{Peek, Provider};
 use crate::terms::Ttl;
-
-/// Longest key prefix, in bytes.
-const MAX_PREFIX_BYTES: usize = 128;
 
 /// Settings of a [`Cache`].
 #[derive(Debug)]

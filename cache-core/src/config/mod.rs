@@ -44,10 +44,8 @@ pub use section::Section;
 pub use units::{HumanBytes, HumanDuration, HumanTtl};
 
 use crate::error::{Error, Result};
+use crate::namespace::MAX_PREFIX_BYTES;
 use crate::terms::Ttl;
-
-/// The longest prefix, in bytes.
-const MAX_PREFIX_BYTES: usize = 128;
 
 /// Which caches there are, over which providers. [`config`](crate::config) says how settings add up.
 #[derive(Clone, Debug)]

@@ -115,8 +115,8 @@ impl RedisProviderBuilder {
     ///
     /// Keys may lie on any of the nodes, those of the log lie on one. What is one step on a single
     /// server is a few here: a `set` asks for the head of the log, stores, and records. MOVED and
-    /// ASK are followed within the [`command_timeout`](Self::command_timeout), and every heartbeat
-    /// asks all nodes how they are. While a node is away, what it has is computed, and so is what is
+    /// ASK are followed within the [`command_timeout`](Self::command_timeout), and all nodes
+    /// are asked how they are once in a [`heartbeat`](Self::heartbeat). While a node is away, what it has is computed, and so is what is
     /// read in one call with it; while the node with the log is, everything.
     ///
     /// ```no_run

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::backplane::Backplane;
 use super::call::Call;
-use super::error::UNUSABLE;
+use super::error::unusable;
 use super::link::read;
 use super::reads::Reads;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
@@ -46,7 +46,7 @@ impl Entries {
     async fn get_many(&self, keys: &[&str]) -> Result<Vec<Slot>> {
         let values = self.values(keys).await?;
         if values.len() != keys.len() {
-            return Err(Error::new(ErrorKind::Connection, UNUSABLE));
+            return Err(unusable());
         }
         let slots = keys.iter().zip(values);
         Ok(slots.map(|(key, value)| self.slot(key, value)).collect())

@@ -5,7 +5,7 @@ use ::redis::{ErrorKind as Reported, ParsingError, RedisError};
 use crate::error::{Error, ErrorKind};
 
 /// What is said of a reply that does not fit its command.
-pub(super) const UNUSABLE: &str = "the server's answer cannot be used";
+const UNUSABLE: &str = "the server's answer cannot be used";
 
 /// Errors by their kind. The source is the crate's error, which carries no password.
 pub(super) fn from_redis(error: RedisError) -> Error {
@@ -28,6 +28,12 @@ fn is_refusal(error: &RedisError) -> bool {
 /// A reply of another shape than the command has. The parser's error quotes the reply, which can
 /// hold values, so it goes no further.
 pub(super) fn unexpected(_: ParsingError) -> Error {
+    unusable()
+}
+
+/// A reply that cannot be the one to its call, or not all of it. What was asked for may have been
+/// done by now, so this is no refusal.
+pub(super) fn unusable() -> Error {
     Error::new(ErrorKind::Connection, UNUSABLE)
 }
 

@@ -1,6 +1,7 @@
 //! The connection to one server that calls share: each in bounded time, scripts by their hash.
 
 use std::future::Future;
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -105,8 +106,9 @@ impl Link {
     async fn run(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>, RedisError> {
         let mut replies: Vec<Value> = Vec::with_capacity(calls.len());
         for _ in 0..ATTEMPTS {
-            let rest = &calls[replies.len()..];
-            replies.extend(self.send(rest, until).await?);
+            let done = replies.len();
+            let sent = self.send(&calls[done..], until).await;
+            replies.extend(sent.map_err(|error| behind(done, error))?);
             let missing = calls
                 .iter()
                 .zip(&replies)
@@ -115,7 +117,8 @@ impl Link {
                 return Ok(replies);
             };
             replies.truncate(first);
-            self.load(&calls[first..], until).await?;
+            let loaded = self.load(&calls[first..], until).await;
+            loaded.map_err(|error| behind(first, error))?;
         }
         Err((
             Reported::Server(ServerErrorKind::NoScript),
@@ -183,6 +186,15 @@ fn may_be_on_its_way(error: &RedisError) -> bool {
     !is_answer && !error.is_connection_refusal()
 }
 
+/// The error of calls behind others that have been carried out: even a connection that was refused
+/// does not say now that nothing was done.
+fn behind(done: usize, error: RedisError) -> RedisError {
+    match done {
+        0 => error,
+        _ => io::Error::new(io::ErrorKind::BrokenPipe, error).into(),
+    }
+}
+
 /// The moment after this span, or one that nobody lives to see if clocks do not count so far.
 pub(super) fn after(span: Duration) -> Instant {
     let now = Instant::now();
@@ -210,8 +222,6 @@ pub(super) async fn within<T>(
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -225,6 +235,13 @@ mod tests {
         ] {
             assert!(may_be_on_its_way(&(kind, "nonsense").into()), "{kind:?}");
         }
+    }
+
+    #[test]
+    fn behind_what_was_done_nothing_counts_as_refused() {
+        let refused = || RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
+        assert!(from_redis(behind(0, refused())).had_no_effect());
+        assert!(!from_redis(behind(1, refused())).had_no_effect());
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use ::redis::{Value, from_redis_value};
 
-use super::error::{UNUSABLE, unexpected};
+use super::error::{unexpected, unusable};
 use super::server_time::told;
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::log::{Incarnation, Kind, Lineage, Positioned, Record, Stamp};
 
 /// Where the log stands, and what the caller had missed of it.
@@ -110,14 +110,10 @@ fn floors_from(text: &str) -> Result<[u64; Kind::EVERY.len()]> {
     floors.try_into().map_err(|_| unusable())
 }
 
-/// By now the server may have appended what it was asked to, so this is no refusal.
-fn unusable() -> Error {
-    Error::new(ErrorKind::Connection, UNUSABLE)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::ErrorKind;
 
     const FLOORS: &str = "1 2 3 4 5";
 

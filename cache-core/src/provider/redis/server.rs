@@ -260,12 +260,16 @@ fn check_role(info: &str) -> Result<()> {
     Err(Error::new(ErrorKind::Unready, message))
 }
 
+/// The fields of what `INFO` and the like say.
+pub(super) fn fields(text: &str) -> HashMap<&str, &str> {
+    text.lines()
+        .filter_map(|line| line.trim_end().split_once(':'))
+        .collect()
+}
+
 /// Whether a server that says this of itself will do.
 pub(super) fn approve(info: &str, mode: &str) -> Result<()> {
-    let fields: HashMap<_, _> = info
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .collect();
+    let fields = fields(info);
     let version = fields.get("redis_version").copied().unwrap_or("unknown");
     let major = version
         .split('.')

@@ -6,12 +6,10 @@ use super::RedisProviderBuilder;
 #[cfg(feature = "encryption")]
 use crate::codec::EncryptionKeys;
 use crate::error::Result;
+use crate::namespace::MAX_PREFIX_BYTES;
 #[cfg(feature = "tls")]
 use crate::provider::redis::address;
 use crate::provider::redis::error::configuration;
-
-/// The longest prefix, in bytes.
-const MAX_PREFIX_BYTES: usize = 128;
 
 impl RedisProviderBuilder {
     pub(super) fn check(&self) -> Result<()> {

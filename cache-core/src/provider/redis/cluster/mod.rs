@@ -4,7 +4,7 @@
 //! have been carried out already, and knows no pipelines across nodes. Here each node has a
 //! [`Link`](super::link::Link) as a single server has: with its clock, which deadlines are moments
 //! of, its scripts and its breaker. `map.rs` knows which node has a key, `route.rs` sends calls
-//! there, `survey.rs` asks with each heartbeat how the nodes are.
+//! there, `survey.rs` asks beside the heartbeat how the nodes are.
 
 mod map;
 mod node;

@@ -8,12 +8,12 @@ use ::redis::{ConnectionAddr, ConnectionInfo, Value};
 
 use super::map::{Address, Range, ranges_from};
 use crate::clock::Clock;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::provider::redis::call::Call;
-use crate::provider::redis::error::{UNUSABLE, from_redis};
+use crate::provider::redis::error::{from_redis, unusable};
 use crate::provider::redis::link::{Link, read};
 use crate::provider::redis::primary::{Current, Primary};
-use crate::provider::redis::server::{Bounds, approve};
+use crate::provider::redis::server::{Bounds, approve, fields};
 use crate::provider::redis::server_time::told;
 
 /// A node of a cluster.
@@ -66,7 +66,7 @@ impl Node {
         self.link.writes(calls, until).await
     }
 
-    /// Asks how it is, once per heartbeat. A node that does not answer gets a new connection.
+    /// Asks how it is. A node that does not answer gets a new connection.
     pub(super) async fn ask(&self, naming: &[Call]) -> Result<Health> {
         let health = self.health(naming).await;
         if health.is_err() {
@@ -134,14 +134,4 @@ fn address_of(info: &ConnectionInfo) -> Address {
         }
         other => (other.to_string(), 0),
     }
-}
-
-fn fields(text: &str) -> HashMap<&str, &str> {
-    text.lines()
-        .filter_map(|line| line.trim_end().split_once(':'))
-        .collect()
-}
-
-fn unusable() -> Error {
-    Error::new(ErrorKind::Connection, UNUSABLE)
 }

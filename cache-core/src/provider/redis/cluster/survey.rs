@@ -1,4 +1,4 @@
-//! What is asked of all nodes with each heartbeat: how they are, and who has which slots.
+//! What is asked of all nodes again and again: how they are, and who has which slots.
 
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, Weak};
@@ -125,7 +125,7 @@ impl Cluster {
             return;
         }
         if let Err(error) = self.delete_again(backplane, &slots).await {
-            tracing::debug!(%error, "a node could not be settled; the next heartbeat tries again");
+            tracing::debug!(%error, "a node could not be settled; it is tried again");
             self.unsettle(slots);
         }
     }
