@@ -65,11 +65,11 @@ pub use log::Invalidated;
 pub use metrics::{Metrics, Miss};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
-pub use provider::Provider;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]
 pub use provider::redis::{OnFailover, RedisProvider, RedisProviderBuilder};
+pub use provider::{Capability, Provider};
 #[cfg(feature = "config")]
 pub use registry::{ProviderFactory, Registry, RegistryBuilder};
 pub use terms::{EntryOptions, Ttl};

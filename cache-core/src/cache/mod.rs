@@ -39,8 +39,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyBuffer;
 use crate::metrics::{Counters, Metrics, Miss};
 use crate::namespace::{MAX_KEY_BYTES, Scope};
-use crate::provider::Provider;
 use crate::provider::memory::MemoryProvider;
+use crate::provider::{Capability, Provider};
 use crate::terms::{EntryOptions, Ttl};
 use crate::value::Value;
 use namespaces::Namespaces;
@@ -198,6 +198,12 @@ impl Cache {
     /// inside it count for themselves.
     pub fn metrics(&self) -> Metrics {
         self.0.counters.snapshot()
+    }
+
+    /// What the provider can do; what it cannot answers
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
+    pub fn capability(&self) -> Capability {
+        self.engine().provider.capability()
     }
 
     /// The provider's name, such as `"memory"`.

@@ -1,15 +1,20 @@
 //! The trait that stores entries.
 
+mod capability;
 pub(crate) mod memory;
 pub(crate) mod null;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(feature = "redis")]
+mod stored;
 
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+
+pub use capability::Capability;
 
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
@@ -42,6 +47,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Provider: Debug + Send + Sync + 'static {
     /// The provider's name, for messages and metrics: `"memory"`, `"redis"`.
     fn name(&self) -> &'static str;
+
+    /// What this provider can do.
+    fn capability(&self) -> Capability;
 
     /// This node's view of the log that orders this provider's invalidations.
     fn log(&self) -> &Log;

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot};
+use super::{
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot,
+};
 use crate::entry::{Entry, EntryId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Caps, Invalidated, Log, Record, Stamp};
@@ -58,6 +60,10 @@ impl Default for NullProvider {
 impl Provider for NullProvider {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn capability(&self) -> Capability {
+        Capability::NONE
     }
 
     fn log(&self) -> &Log {

@@ -12,7 +12,7 @@ use crate::log::{Caps, Log, Record, Stamp};
 use crate::pattern::Pattern;
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{
-    BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
 };
 use crate::terms::Ttl;
 
@@ -97,6 +97,10 @@ fn encoded(entry: &Entry) -> Result<Arc<Entry>> {
 impl Provider for FailingProvider {
     fn name(&self) -> &'static str {
         "failing"
+    }
+
+    fn capability(&self) -> Capability {
+        self.inner.capability()
     }
 
     fn log(&self) -> &Log {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cache_core::log::{Caps, Log, Record, Stamp};
 use cache_core::provider::{
-    BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
 };
 use cache_core::testkit::{Gate, Held};
 use cache_core::{
@@ -123,6 +123,10 @@ impl Store {
 impl Provider for Store {
     fn name(&self) -> &'static str {
         "test"
+    }
+
+    fn capability(&self) -> Capability {
+        Capability::LOCAL
     }
 
     fn log(&self) -> &Log {

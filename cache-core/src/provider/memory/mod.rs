@@ -10,7 +10,9 @@ use std::time::Duration;
 pub use builder::MemoryProviderBuilder;
 pub(crate) use store::Store;
 
-use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot};
+use super::{
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot,
+};
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
 use crate::error::{Error, ErrorKind, Result};
@@ -143,6 +145,10 @@ pub(crate) fn overflow() -> Error {
 impl Provider for MemoryProvider {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn capability(&self) -> Capability {
+        Capability::LOCAL
     }
 
     fn log(&self) -> &Log {

@@ -7,11 +7,11 @@ use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argu
 use super::error::too_late;
 use super::script::{EXPIRE, INCREMENT, REPLACE};
 use super::set::stamped;
-use super::stored::{self, incarnation_bytes};
 use super::untold::Untold;
 use crate::entry::{Entry, EntryId, not_a_number, not_yours};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Record, Stamp};
+use crate::provider::stored::{self, incarnation_bytes};
 use crate::terms::Ttl;
 
 /// What a script answers: what it did, and a number or a header.

@@ -11,12 +11,12 @@ use super::error::unusable;
 use super::link::read;
 use super::reads::Reads;
 use super::script::{FILL, LEASE, REMOVE, RENEW, TAKE};
-use super::stored::{self, Form, Header};
 use super::unclaimed::Unclaimed;
 use crate::codec::{Damaged, Packing};
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::{Invalidated, Record, Stamp, Undo};
+use crate::provider::stored::{self, Form, Header};
 use crate::provider::{Invalidation, Lease, Leased, Slot};
 
 /// How often an operation is sent again because somebody else was quicker.

@@ -2,9 +2,9 @@
 //!
 //! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
 //! `entries.rs`, `set.rs` and `derived.rs` the entries, `reads.rs` what single reads share,
-//! `stored.rs` the bytes, `scripts/` what runs on the server, `server_time.rs` its clock,
-//! `links.rs`, `link.rs` and `primary.rs` the connections to it, `cluster/` those to many,
-//! `server.rs` what has to be true of them.
+//! `scripts/` what runs on the server, `server_time.rs` its clock, `links.rs`, `link.rs` and
+//! `primary.rs` the connections to it, `cluster/` those to many, `server.rs` what has to be true
+//! of them. `provider/stored.rs` has the bytes.
 
 mod address;
 mod backplane;
@@ -43,7 +43,6 @@ mod sentinels;
 mod server;
 mod server_time;
 mod set;
-mod stored;
 mod sweep;
 mod tail;
 mod tasks;
@@ -63,7 +62,9 @@ use entries::Entries;
 pub use on_failover::OnFailover;
 use tasks::Tasks;
 
-use super::{BoxFuture, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot};
+use super::{
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+};
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId};
 use crate::error::Result;
@@ -170,6 +171,14 @@ impl RedisProvider {
 impl Provider for RedisProvider {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn capability(&self) -> Capability {
+        Capability {
+            shared: true,
+            persistent: true,
+            ..Capability::LOCAL
+        }
     }
 
     fn log(&self) -> &Log {

@@ -7,11 +7,11 @@ use super::entries::{Entries, ttl_argument};
 use super::error::too_late;
 use super::link::read;
 use super::script::PUT;
-use super::stored;
 use super::untold::Untold;
 use crate::entry::{Entry, Meta};
 use crate::error::{Error, Result};
 use crate::log::{Record, Stamp};
+use crate::provider::stored;
 
 impl Entries {
     pub(super) async fn set(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {

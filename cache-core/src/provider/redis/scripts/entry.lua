@@ -1,4 +1,4 @@
--- Owns how an entry lies in its string, for scripts; stored.rs has the layout. Numbers in it are
+-- Owns how an entry lies in its string, for scripts; provider/stored.rs has the layout. Numbers in it are
 -- big-endian and compared as numbers: `<` on strings follows the server's locale.
 local FIXED = 72
 local ENTRY, LEASE, COUNTER = 'e', 'l', 'c'

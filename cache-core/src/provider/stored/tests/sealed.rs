@@ -3,11 +3,11 @@
 use super::*;
 use crate::EncryptionKeys;
 
-const SEALED: &[u8] = include_bytes!("../../../../../golden/redis-entry-v1-sealed.bin");
+const SEALED: &[u8] = include_bytes!("../../../../golden/entry-v1-sealed.bin");
 #[cfg(feature = "zstd")]
-const ZSTD_SEALED: &[u8] = include_bytes!("../../../../../golden/redis-entry-v1-zstd-sealed.bin");
+const ZSTD_SEALED: &[u8] = include_bytes!("../../../../golden/entry-v1-zstd-sealed.bin");
 #[cfg(feature = "lz4")]
-const LZ4_SEALED: &[u8] = include_bytes!("../../../../../golden/redis-entry-v1-lz4-sealed.bin");
+const LZ4_SEALED: &[u8] = include_bytes!("../../../../golden/entry-v1-lz4-sealed.bin");
 
 /// The key of the golden files: the bytes from 0 on.
 fn sealing() -> Packing {

@@ -50,7 +50,7 @@ const MAX_EXACT: u64 = 1 << 53;
 
 /// What an entry is, in its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     Entry,
     Lease,
     Counter,
@@ -58,22 +58,22 @@ pub(super) enum Form {
 
 /// A decoded header.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Header {
-    pub(super) form: Form,
-    pub(super) codec: CodecId,
+pub(crate) struct Header {
+    pub(crate) form: Form,
+    pub(crate) codec: CodecId,
     flags: Flags,
-    pub(super) id: EntryId,
-    pub(super) stamp: Stamp,
-    pub(super) created_millis: u64,
-    pub(super) expires_millis: Option<u64>,
-    pub(super) owner: Owner,
-    pub(super) tags: Tags,
+    pub(crate) id: EntryId,
+    pub(crate) stamp: Stamp,
+    pub(crate) created_millis: u64,
+    pub(crate) expires_millis: Option<u64>,
+    pub(crate) owner: Owner,
+    pub(crate) tags: Tags,
     /// Where the payload begins.
     length: usize,
 }
 
 /// Writes an entry. The server puts in its own times as it stores it.
-pub(super) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<u8>> {
+pub(crate) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<u8>> {
     let meta = entry.meta();
     let (payload, codec) = entry.payload().to_bytes()?;
     let (form, (flags, payload)) = match entry.payload() {
@@ -103,7 +103,7 @@ pub(super) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<
 }
 
 /// Writes a lease.
-pub(super) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
+pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
     let header = Header {
         form: Form::Lease,
         codec: CodecId::JSON,
@@ -120,7 +120,7 @@ pub(super) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Ve
 }
 
 /// The 16 bytes that stand for an incarnation.
-pub(super) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
+pub(crate) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&incarnation.number().to_be_bytes());
     bytes[8..].copy_from_slice(&incarnation.nonce().to_be_bytes());
@@ -128,12 +128,12 @@ pub(super) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
 }
 
 /// The id in bytes that may be damaged elsewhere.
-pub(super) fn id_in(bytes: &[u8]) -> Option<EntryId> {
+pub(crate) fn id_in(bytes: &[u8]) -> Option<EntryId> {
     Some(EntryId::from_u64(Reader(bytes.get(8..)?).u64().ok()?))
 }
 
 /// Reads what stands at `key`.
-pub(super) fn decode(
+pub(crate) fn decode(
     key: &str,
     bytes: &Bytes,
     packing: &Packing,
@@ -162,7 +162,7 @@ fn timeless(bytes: &[u8], header: &Header) -> Vec<u8> {
 }
 
 /// Reads the header of what stands at `key`; what follows it may be missing.
-pub(super) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> {
+pub(crate) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> {
     let mut reader = Reader(bytes);
     if reader.take(4)? != MAGIC || reader.u8()? != VERSION {
         return Err(Damaged);

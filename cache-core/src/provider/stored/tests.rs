@@ -10,19 +10,19 @@ use crate::clock::Timestamp;
 use crate::entry::Meta;
 
 const KEY: &str = "cache:users:get_user:42";
-const ENTRY: &[u8] = include_bytes!("../../../../golden/redis-entry-v1.bin");
-const LEASE: &[u8] = include_bytes!("../../../../golden/redis-lease-v1.bin");
-const COUNTER: &[u8] = include_bytes!("../../../../golden/redis-counter-v1.bin");
+const ENTRY: &[u8] = include_bytes!("../../../golden/entry-v1.bin");
+const LEASE: &[u8] = include_bytes!("../../../golden/lease-v1.bin");
+const COUNTER: &[u8] = include_bytes!("../../../golden/counter-v1.bin");
 
-const RAW: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-raw.bin");
+const RAW: &[u8] = include_bytes!("../../../golden/entry-v1-raw.bin");
 #[cfg(feature = "zstd")]
-const ZSTD: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-zstd.bin");
+const ZSTD: &[u8] = include_bytes!("../../../golden/entry-v1-zstd.bin");
 #[cfg(feature = "lz4")]
-const LZ4: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-lz4.bin");
+const LZ4: &[u8] = include_bytes!("../../../golden/entry-v1-lz4.bin");
 #[cfg(feature = "messagepack")]
-const MESSAGE_PACK: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-messagepack.bin");
+const MESSAGE_PACK: &[u8] = include_bytes!("../../../golden/entry-v1-messagepack.bin");
 #[cfg(feature = "postcard")]
-const POSTCARD: &[u8] = include_bytes!("../../../../golden/redis-entry-v1-postcard.bin");
+const POSTCARD: &[u8] = include_bytes!("../../../golden/entry-v1-postcard.bin");
 
 fn encode(key: &str, entry: &Entry) -> Result<Vec<u8>> {
     encode_packed(key, entry, &Packing::PLAIN)

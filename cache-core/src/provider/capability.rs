@@ -1,0 +1,54 @@
+//! What a provider says of itself that it can do.
+
+/// What a provider can do beyond storing, reading and invalidating entries.
+///
+/// What it cannot do answers [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported). The checks
+/// of [`conformance!`](crate::conformance) follow what is declared here: what is, must work; what
+/// is not, must answer so.
+///
+/// ```
+/// use cache_core::Capability;
+///
+/// let capability = Capability { scan: false, ..Capability::LOCAL };
+/// assert!(capability.counters && !capability.scan);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Capability {
+    /// Keeps what it is given. Without it, writes succeed and nothing is there afterwards.
+    pub storage: bool,
+    /// [`Provider::increment`](crate::Provider::increment).
+    pub counters: bool,
+    /// [`Provider::replace`](crate::Provider::replace), and so
+    /// [`Cache::update`](crate::Cache::update).
+    pub update: bool,
+    /// [`Provider::scan`](crate::Provider::scan), and so
+    /// [`Cache::delete_by_pattern`](crate::Cache::delete_by_pattern). Invalidating by pattern
+    /// needs it not.
+    pub scan: bool,
+    /// Several processes see one store.
+    pub shared: bool,
+    /// What is stored outlives the process.
+    pub persistent: bool,
+}
+
+impl Capability {
+    /// Nothing, not even storage.
+    pub const NONE: Self = Self {
+        storage: false,
+        counters: false,
+        update: false,
+        scan: false,
+        shared: false,
+        persistent: false,
+    };
+
+    /// Everything that a store in one process's memory can do.
+    pub const LOCAL: Self = Self {
+        storage: true,
+        counters: true,
+        update: true,
+        scan: true,
+        shared: false,
+        persistent: false,
+    };
+}
