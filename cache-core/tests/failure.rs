@@ -11,11 +11,7 @@ async fn remote() -> Nodes {
 }
 
 mod conformance_without_peeking {
-    cache_core::conformance_tests! { crate::remote();
-        what_is_set_is_read_back_equal
-        a_set_replaces_what_was_there
-        reads_are_counted_by_namespace
-    }
+    cache_core::conformance!(crate::remote());
 }
 
 mod race_without_peeking {
