@@ -6,6 +6,8 @@
 
 mod chaos;
 pub mod conformance;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 pub mod race;
 
