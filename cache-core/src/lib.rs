@@ -46,7 +46,10 @@ pub use cache_macros::{cache_invalidate, cached};
 pub use self::config::{CacheConfig, CacheConfigBuilder};
 #[cfg(feature = "stream")]
 pub use cache::KeyStream;
-pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Ping, Set, Update};
+pub use cache::{
+    Batch, Cache, CacheBuilder, Consistency, KeyScan, Lock, LockGuard, Ping, RateLimiter, Set,
+    Update,
+};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};
@@ -69,7 +72,7 @@ pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]
 pub use provider::redis::{OnFailover, RedisProvider, RedisProviderBuilder};
-pub use provider::{Capability, Provider};
+pub use provider::{Capability, Decision, Limits, Locks, Provider, RateLimit, WindowKind};
 #[cfg(feature = "config")]
 pub use registry::{ProviderFactory, Registry, RegistryBuilder};
 pub use terms::{EntryOptions, Ttl};

@@ -4,6 +4,8 @@ mod batch;
 mod builder;
 mod global;
 mod invalidate;
+mod limit;
+mod lock;
 mod many;
 mod namespaces;
 mod ping;
@@ -22,6 +24,8 @@ use tokio::time::Instant;
 
 pub use batch::Batch;
 pub use builder::CacheBuilder;
+pub use limit::RateLimiter;
+pub use lock::{Lock, LockGuard};
 pub use ping::Ping;
 #[cfg(feature = "testkit")]
 pub(crate) use read::KeepOk;

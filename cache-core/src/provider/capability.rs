@@ -25,6 +25,11 @@ pub struct Capability {
     /// [`Cache::delete_by_pattern`](crate::Cache::delete_by_pattern). Invalidating by pattern
     /// needs it not.
     pub scan: bool,
+    /// [`Provider::limits`](crate::Provider::limits), and so
+    /// [`Cache::rate_limiter`](crate::Cache::rate_limiter).
+    pub limits: bool,
+    /// [`Provider::locks`](crate::Provider::locks), and so [`Cache::lock`](crate::Cache::lock).
+    pub locks: bool,
     /// Several processes see one store.
     pub shared: bool,
     /// What is stored outlives the process.
@@ -38,16 +43,21 @@ impl Capability {
         counters: false,
         update: false,
         scan: false,
+        limits: false,
+        locks: false,
         shared: false,
         persistent: false,
     };
 
-    /// Everything that a store in one process's memory can do.
+    /// Everything that a store in one process's memory can do. Limits and locks have traits of their
+    /// own, which who implements them declares.
     pub const LOCAL: Self = Self {
         storage: true,
         counters: true,
         update: true,
         scan: true,
+        limits: false,
+        locks: false,
         shared: false,
         persistent: false,
     };

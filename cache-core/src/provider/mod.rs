@@ -1,6 +1,8 @@
 //! The trait that stores entries.
 
 mod capability;
+mod limits;
+mod locks;
 pub(crate) mod memory;
 pub(crate) mod null;
 #[cfg(feature = "redis")]
@@ -15,6 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use capability::Capability;
+pub(crate) use limits::limits_of;
+pub use limits::{Decision, Limits, RateLimit, WindowKind};
+pub use locks::Locks;
+pub(crate) use locks::locks_of;
 
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
@@ -67,6 +73,18 @@ pub trait Provider: Debug + Send + Sync + 'static {
 
     /// The prefix of all keys, where the provider needs to know it; the cache over it uses it too.
     fn key_prefix(&self) -> Option<&str> {
+        None
+    }
+
+    /// Counting calls against limits; `None`, the default, if this provider cannot. Declared by
+    /// [`Capability::limits`].
+    fn limits(&self) -> Option<&dyn Limits> {
+        None
+    }
+
+    /// Locks among all who share the backend; `None`, the default, if this provider has none.
+    /// Declared by [`Capability::locks`].
+    fn locks(&self) -> Option<&dyn Locks> {
         None
     }
 

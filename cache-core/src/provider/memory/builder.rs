@@ -1,6 +1,8 @@
 //! Settings of the memory provider.
 
 use super::MemoryProvider;
+use super::limits::{Counts, MOST};
+use super::locks::Held;
 use super::store::Store;
 use crate::clock::Clock;
 use crate::log::{Caps, Log};
@@ -49,6 +51,8 @@ impl MemoryProviderBuilder {
             store: Store::new(self.max_bytes, self.clock.clone()),
             log: Log::local(self.caps),
             clock: self.clock,
+            counts: Counts::new(MOST),
+            held: Held::new(),
         }
     }
 }

@@ -1,6 +1,9 @@
 //! Entries in the memory of this process, over moka.
 
 mod builder;
+mod expiring;
+mod limits;
+mod locks;
 mod store;
 
 use std::fmt;
@@ -8,10 +11,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::MemoryProviderBuilder;
+use limits::Counts;
+use locks::Held;
 pub(crate) use store::Store;
 
 use super::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page, Peek,
+    Provider, Slot,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
@@ -29,6 +35,10 @@ const NAME: &str = "memory";
 /// when it is stored; of a [`Local`](crate::Local) it is the size of its type, or what it
 /// [says](crate::Local::weighing). moka's TinyLFU policy chooses what is evicted, a little after a
 /// write; a value that is heavier than the bound is not kept at all.
+///
+/// Besides, calls are counted at up to about 131,072 keys at a time, for rate limits, and as many
+/// locks can be held; what would need more is an error of kind [`Unready`](ErrorKind::Unready). Both
+/// go with their time.
 ///
 /// All operations on one key are atomic, and no future of this provider ever waits.
 ///
@@ -48,6 +58,8 @@ pub struct MemoryProvider {
     store: Store,
     log: Log,
     clock: Clock,
+    counts: Counts,
+    held: Held,
 }
 
 impl MemoryProvider {
@@ -148,7 +160,19 @@ impl Provider for MemoryProvider {
     }
 
     fn capability(&self) -> Capability {
-        Capability::LOCAL
+        Capability {
+            limits: true,
+            locks: true,
+            ..Capability::LOCAL
+        }
+    }
+
+    fn limits(&self) -> Option<&dyn Limits> {
+        Some(self)
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        Some(self)
     }
 
     fn log(&self) -> &Log {
@@ -302,6 +326,8 @@ impl fmt::Debug for MemoryProvider {
         f.debug_struct("MemoryProvider")
             .field("entries", &entries)
             .field("bytes", &bytes)
+            .field("rate_limits", &self.counts.len())
+            .field("locks", &self.held.len())
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

@@ -2,7 +2,7 @@
 //!
 //! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
 //! `entries.rs`, `set.rs` and `derived.rs` the entries, `reads.rs` what single reads share,
-//! `scripts/` what runs on the server, `server_time.rs` its clock, `links.rs`, `link.rs` and
+//! `limits.rs` and `locks.rs` what is no entry, `scripts/` what runs on the server, `server_time.rs` its clock, `links.rs`, `link.rs` and
 //! `primary.rs` the connections to it, `cluster/` those to many, `server.rs` what has to be true
 //! of them. `provider/stored.rs` has the bytes.
 
@@ -22,6 +22,7 @@ mod echo;
 mod entries;
 mod error;
 mod keys;
+mod limits;
 mod link;
 #[cfg_attr(
     not(feature = "redis-cluster"),
@@ -33,6 +34,7 @@ mod link;
 )]
 mod links;
 mod listing;
+mod locks;
 mod on_failover;
 mod primary;
 mod reads;
@@ -63,7 +65,8 @@ pub use on_failover::OnFailover;
 use tasks::Tasks;
 
 use super::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page,
+    Provider, Slot,
 };
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId};
@@ -175,10 +178,20 @@ impl Provider for RedisProvider {
 
     fn capability(&self) -> Capability {
         Capability {
+            limits: true,
+            locks: true,
             shared: true,
             persistent: true,
             ..Capability::LOCAL
         }
+    }
+
+    fn limits(&self) -> Option<&dyn Limits> {
+        Some(self)
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        Some(self)
     }
 
     fn log(&self) -> &Log {

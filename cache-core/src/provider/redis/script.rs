@@ -55,6 +55,9 @@ pub(super) static REMOVE: Script = script!(" flags=allow-oom": "entry.lua", "rem
 #[cfg(feature = "redis-cluster")]
 pub(super) static DROP: Script = script!(" flags=allow-oom": "entry.lua", "drop.lua");
 pub(super) static SWEEP: Script = script!(" flags=allow-oom": "sweep.lua");
+pub(super) static FORGET: Script = script!(" flags=allow-oom": "forget.lua");
+pub(super) static EXTEND: Script = script!(" flags=allow-oom": "lock.lua", "extend.lua");
+pub(super) static UNLOCK: Script = script!(" flags=allow-oom": "lock.lua", "release.lua");
 pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
 pub(super) static PAGE: Script = script!(" flags=no-writes": "page.lua");
 
@@ -66,3 +69,5 @@ pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "set.lua");
 pub(super) static INCREMENT: Script = script!("": "entry.lua", "increment.lua");
 pub(super) static REPLACE: Script = script!("": "entry.lua", "replace.lua");
 pub(super) static EXPIRE: Script = script!("": "entry.lua", "expire.lua");
+pub(super) static LIMIT: Script = script!("": "limit.lua");
+pub(super) static LOCK: Script = script!("": "lock.lua", "acquire.lua");

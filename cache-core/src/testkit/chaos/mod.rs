@@ -1,5 +1,6 @@
 //! Chaos: a provider around a provider, that fails, waits and garbles as a test wants it to.
 
+mod beside;
 mod plan;
 mod provider;
 
@@ -13,13 +14,17 @@ use super::Held;
 use crate::error::{Error, ErrorKind};
 use plan::{Drawn, Plan};
 
-/// A method of [`Provider`](crate::Provider) that chaos can meet.
+/// A method of [`Provider`](crate::Provider), [`Limits`](crate::Limits) or [`Locks`](crate::Locks) that
+/// chaos can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of that name")]
 pub enum Operation {
+    Acquire,
     CatchUp,
+    Check,
     Expire,
+    Extend,
     Fill,
     Get,
     Increment,
@@ -30,8 +35,10 @@ pub enum Operation {
     Remove,
     Renew,
     Replace,
+    Reset,
     Scan,
     Set,
+    Unlock,
 }
 
 /// What happens to one call.

@@ -14,7 +14,8 @@ use crate::log::{Caps, Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page, Peek,
+    Provider, Slot,
 };
 use crate::terms::Ttl;
 
@@ -60,8 +61,12 @@ impl ChaosProvider {
         (Self { log, ..provider }, chaos)
     }
 
+    pub(super) fn inner(&self) -> &dyn Provider {
+        &*self.inner
+    }
+
     /// `call` must not act before it is polled.
-    async fn meet<T>(
+    pub(super) async fn meet<T>(
         &self,
         operation: Operation,
         call: impl Future<Output = Result<T>>,
@@ -126,6 +131,14 @@ impl Provider for ChaosProvider {
 
     fn clock(&self) -> Clock {
         self.inner.clock()
+    }
+
+    fn limits(&self) -> Option<&dyn Limits> {
+        self.inner.limits().map(|_| self as _)
+    }
+
+    fn locks(&self) -> Option<&dyn Locks> {
+        self.inner.locks().map(|_| self as _)
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {

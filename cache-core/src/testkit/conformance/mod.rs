@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::cache::Cache;
 use crate::error::{ErrorKind, Result};
-use crate::provider::Capability;
+use crate::provider::{Capability, RateLimit};
 
 /// The functions of one group, and the macro that emits a test for each.
 macro_rules! checks {
@@ -51,8 +51,10 @@ pub mod basics;
 pub mod counters;
 pub mod expiry;
 pub mod invalidation;
+pub mod limits;
 pub mod listing;
 pub mod loading;
+pub mod locks;
 pub mod updates;
 pub mod values;
 
@@ -77,6 +79,8 @@ macro_rules! conformance {
         $crate::conformance_updates! { $fixture }
         $crate::conformance_invalidation! { $fixture }
         $crate::conformance_listing! { $fixture }
+        $crate::conformance_limits! { $fixture }
+        $crate::conformance_locks! { $fixture }
     };
 }
 
@@ -106,6 +110,8 @@ enum Need {
     Counters,
     Update,
     Scan,
+    Limits,
+    Locks,
 }
 
 impl Need {
@@ -115,6 +121,8 @@ impl Need {
             Self::Counters => capability.counters,
             Self::Update => capability.update,
             Self::Scan => capability.scan,
+            Self::Limits => capability.limits,
+            Self::Locks => capability.locks,
         }
     }
 
@@ -137,6 +145,8 @@ impl Need {
                 unsupported(scan.next_page().await);
                 unsupported(cache.delete_by_pattern("*").await);
             }
+            Self::Limits => unsupported(cache.rate_limiter(RateLimit::fixed_window(1, LONG))),
+            Self::Locks => unsupported(cache.lock("name").await),
         }
     }
 }
