@@ -185,14 +185,7 @@ async fn a_wait_without_end_is_no_overflow() {
     let waited = tokio::time::timeout(TTL, wait).await;
     assert!(waited.is_err());
     drop(guard);
-    assert!(
-        cache
-            .lock("name")
-            .wait(Duration::MAX)
-            .await
-            .unwrap()
-            .is_some()
-    );
+    assert!(cache.lock("name").wait(TTL).await.unwrap().is_some());
 }
 
 #[tokio::test(start_paused = true)]
@@ -360,4 +353,66 @@ async fn an_extension_that_was_dropped_leaves_the_earlier_end() {
         assert!(extended.await.is_err());
         assert_eq!(guard.is_held(), is_held);
     }
+}
+
+/// Lets time pass by both clocks, in steps that are shorter than the pauses of a keeper.
+async fn elapse(clock: &ManualClock, span: Duration) {
+    let step = Duration::from_millis(100);
+    let mut left = span;
+    while !left.is_zero() {
+        clock.advance(step);
+        tokio::time::sleep(step).await;
+        left -= step;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_is_kept_alive_is_held_as_long_as_its_guard_lives() {
+    let (cache, clock) = cache();
+    let lock = cache.try_lock("name").ttl(TTL).keep_alive();
+    let guard = lock.await.unwrap().unwrap();
+    elapse(&clock, TTL * 5).await;
+    assert!(guard.is_held());
+    assert!(try_lock(&cache).await.is_none());
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    assert_eq!(tasks(), 1);
+    drop(guard);
+    tokio::task::yield_now().await;
+    assert_eq!(tasks(), 0);
+    assert!(try_lock(&cache).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_was_kept_alive_and_released_is_not_extended_any_more() {
+    let (cache, clock) = cache();
+    let lock = cache.try_lock("name").ttl(TTL).keep_alive();
+    assert!(lock.await.unwrap().unwrap().release().await.unwrap());
+    let next = try_lock(&cache).await.unwrap();
+    elapse(&clock, TTL).await;
+    assert!(!next.is_held());
+    assert!(try_lock(&cache).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_shorter_than_its_time_does_not_end_what_is_kept_alive_and_a_longer_one_does() {
+    let clock = ManualClock::new();
+    let memory = MemoryProvider::builder().clock(clock.clock()).build();
+    let (provider, chaos) = ChaosProvider::over(memory);
+    let cache = Cache::builder(provider).build().unwrap();
+    let lock = cache.try_lock("name").ttl(TTL).keep_alive();
+    let guard = lock.await.unwrap().unwrap();
+    chaos.next(Operation::Extend, Fault::Error(ErrorKind::Connection));
+    elapse(&clock, TTL * 2).await;
+    assert!(guard.is_held());
+    chaos.away(true);
+    elapse(&clock, TTL).await;
+    assert!(!guard.is_held());
+    chaos.away(false);
+    elapse(&clock, TTL).await;
+    assert!(!guard.is_held(), "it is not taken anew");
+    assert!(try_lock(&cache).await.is_some());
 }

@@ -245,6 +245,21 @@ async fn what_has_ended_takes_no_room_any_more() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_room_to_count_a_check_is_an_error_until_something_ends() {
+    let (cache, clock) = cache();
+    let minute = RateLimit::fixed_window(1, MINUTE);
+    let limiter = cache.rate_limiter(minute).unwrap();
+    for key in 0..1 << 17 {
+        assert!(limiter.check(&key.to_string()).await.unwrap().allowed);
+    }
+    let error = limiter.check("one more").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unready, "{error}");
+    assert!(!limiter.check("7").await.unwrap().allowed);
+    clock.advance(MINUTE);
+    assert!(limiter.check("one more").await.unwrap().allowed);
+}
+
+#[tokio::test]
 async fn limits_that_cannot_be_kept_are_refused() {
     let (cache, _clock) = cache();
     for limit in [

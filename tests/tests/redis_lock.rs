@@ -14,6 +14,8 @@ use cache_tests::redis_server::RedisServer;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(300);
+/// Long enough for a busy machine to come to the next line, short enough to be waited for.
+const WHILE: Duration = Duration::from_secs(1);
 const PLACE: &str = "{cache::name}:lock";
 
 fn over(provider: RedisProvider) -> Cache {
@@ -93,11 +95,25 @@ async fn who_comes_after_the_end_neither_extends_nor_releases() {
 async fn an_extension_keeps_others_out() {
     let server = RedisServer::start();
     let (one, two) = (cache(&server).await, cache(&server).await);
-    let mut guard = try_lock(&one, SHORT).await.unwrap();
+    let mut guard = try_lock(&one, WHILE).await.unwrap();
     assert!(guard.extend(MINUTE).await.unwrap());
-    tokio::time::sleep(SHORT).await;
+    tokio::time::sleep(WHILE).await;
     assert!(guard.is_held());
     assert!(try_lock(&two, MINUTE).await.is_none());
+}
+
+#[tokio::test]
+async fn a_lock_that_is_kept_alive_is_held_until_its_guard_is_dropped() {
+    let server = RedisServer::start();
+    let (one, two) = (cache(&server).await, cache(&server).await);
+    let ttl = Duration::from_secs(2);
+    let lock = one.try_lock("name").ttl(ttl).keep_alive();
+    let guard = lock.await.unwrap().unwrap();
+    tokio::time::sleep(ttl * 3 / 2).await;
+    assert!(guard.is_held());
+    assert!(try_lock(&two, MINUTE).await.is_none());
+    drop(guard);
+    soon(&two).await;
 }
 
 #[tokio::test]
@@ -151,7 +167,7 @@ async fn never_two_at_one_moment() {
 async fn the_numbers_grow_though_the_server_comes_back_empty() {
     let mut server = RedisServer::start();
     // A lock that was asked for over a connection that broke is an error after that long.
-    let builder = RedisProvider::builder(server.url()).command_timeout(SHORT);
+    let builder = RedisProvider::builder(server.url()).command_timeout(WHILE);
     let cache = over(build(builder).await);
     let before = soon(&cache).await;
     let _: () = server.cli(&["FLUSHALL"]);
@@ -191,14 +207,20 @@ async fn the_numbers_grow_though_the_servers_clock_has_gone_back() {
 #[tokio::test]
 async fn a_lock_that_was_asked_for_in_vain_is_not_taken_later() {
     let server = RedisServer::start();
-    let hasty = RedisProvider::builder(server.url()).command_timeout(SHORT);
+    let hasty = RedisProvider::builder(server.url()).command_timeout(WHILE);
     let (hasty, other) = (over(build(slow(hasty)).await), cache(&server).await);
     // From here on the server knows the script, and the node its clock.
-    soon(&hasty).await.release().await.unwrap();
+    let guard = soon(&hasty).await;
+    let last = guard.fencing();
+    guard.release().await.unwrap();
     server.pause();
     let error = hasty.lock("name").ttl(MINUTE).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
     server.resume();
+    // It comes to that attempt before it answers this.
+    while hasty.ping().await.is_err() {}
+    let number: Vec<u8> = server.cli(&["GETRANGE", PLACE, "8", "15"]);
+    assert_eq!(number, last.to_be_bytes(), "not even for a moment");
     assert!(try_lock(&other, MINUTE).await.is_some());
 }
 
@@ -235,7 +257,8 @@ async fn a_full_server_gives_out_no_lock_and_takes_back_what_is_held() {
 #[tokio::test]
 async fn while_the_server_is_gone_the_holder_believes_no_longer_than_it_was_given() {
     let mut server = RedisServer::start();
-    let cache = cache(&server).await;
+    let builder = RedisProvider::builder(server.url()).command_timeout(WHILE);
+    let cache = over(build(builder).await);
     let mut guard = try_lock(&cache, SHORT).await.unwrap();
     server.kill();
     let error = guard.extend(MINUTE).await.unwrap_err();

@@ -96,6 +96,8 @@ impl CacheBuilder {
     /// invalidated. While the process that loads hangs, or has died until its lease has run out,
     /// others wait in vain: at most `lock_wait` for each call.
     ///
+    /// For work of your own there is [`Cache::lock`], which has nothing to do with this one.
+    ///
     /// [`Cache::with_distributed_lock`] chooses otherwise for one handle. Over a
     /// [`MemoryProvider`](crate::MemoryProvider) there is nobody to wait for.
     pub fn distributed_lock(mut self, on: bool) -> Self {

@@ -35,8 +35,9 @@ impl Cache {
     /// # Errors
     ///
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if the provider cannot count calls
-    /// ([`Capability::limits`](crate::Capability::limits)), [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the limit is
-    /// none that can be kept: see [`RateLimit::validate`].
+    /// ([`Capability::limits`](crate::Capability::limits)),
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) if the limit is none that can
+    /// be kept: see [`RateLimit::validate`].
     pub fn rate_limiter(&self, limit: RateLimit) -> Result<RateLimiter> {
         let checked = self.limits().and_then(|_| limit.validate());
         checked.map_err(|error| self.during(OPERATION, error))?;
@@ -51,15 +52,15 @@ impl Cache {
     }
 }
 
-/// A [`RateLimit`] at work in one namespace of a cache; made by [`Cache::rate_limiter`]. Clones, and
-/// other limiters of the same kind and window in the same namespace, count together.
+/// A [`RateLimit`] at work in one namespace of a cache; made by [`Cache::rate_limiter`]. Clones,
+/// and other limiters of the same kind and window in the same namespace, count together.
 ///
 /// # What it is not part of
 ///
 /// What is counted is no entry: `get`, `scan_keys` and counts of keys do not see it, and `clear`,
-/// `invalidate*` and `delete*` leave it alone, or whoever can have a page computed anew could also try
-/// passwords anew. [`reset`](Self::reset) forgets the count of a key. It ends by itself, with the
-/// window, and lies where the provider stores entries, past a memory tier.
+/// `invalidate*` and `delete*` leave it alone, or whoever can have a page computed anew could also
+/// try passwords anew. [`reset`](Self::reset) forgets the count of a key. It ends by itself, with
+/// the window, and lies where the provider stores entries, past a memory tier.
 ///
 /// # Where it lies
 ///
@@ -72,10 +73,11 @@ impl Cache {
 ///
 /// # When the backend is away
 ///
-/// A check is an error, of kind [`Connection`](crate::ErrorKind::Connection), [`Timeout`](crate::ErrorKind::Timeout) or
-/// [`Unready`](crate::ErrorKind::Unready), within the provider's own bounds. Whether the call is let through then
-/// is the caller's to decide: `limiter.check(key).await.map_or(true, |decision| decision.allowed)` lets
-/// it, which keeps an application going whose limiter is down; a login form had better refuse.
+/// A check is an error, of kind [`Connection`](crate::ErrorKind::Connection),
+/// [`Timeout`](crate::ErrorKind::Timeout) or [`Unready`](crate::ErrorKind::Unready), within the
+/// provider's own bounds. Whether the call is let through then is the caller's to decide:
+/// `limiter.check(key).await.map_or(true, |decision| decision.allowed)` lets it, which keeps an
+/// application going whose limiter is down; a login form had better refuse.
 #[derive(Clone)]
 pub struct RateLimiter {
     cache: Cache,
@@ -90,20 +92,21 @@ impl RateLimiter {
 
     /// Counts a call for `key` if it is allowed. What is denied is not counted.
     ///
-    /// Never are more than [`limit`](RateLimit::limit) allowed in one window, however many ask at one
-    /// moment and from however many processes.
+    /// Never are more than [`limit`](RateLimit::limit) allowed in one window, however many ask at
+    /// one moment and from however many processes.
     ///
     /// Dropped halfway, the future leaves the call counted or not.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey), or what the backend answered; the call may have been counted then.
+    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey), or what the backend answered; the
+    /// call may have been counted then.
     pub async fn check(&self, key: &str) -> Result<Decision> {
         self.check_n(key, 1).await
     }
 
-    /// Like [`check`](Self::check), for a call that counts as `cost` calls: all of it, or nothing. One
-    /// that costs more than the limit is denied for good, without a
+    /// Like [`check`](Self::check), for a call that counts as `cost` calls: all of it, or nothing.
+    /// One that costs more than the limit is denied for good, without a
     /// [`retry_after`](Decision::retry_after). A cost of 0 is a [`peek`](Self::peek).
     ///
     /// # Errors
@@ -120,8 +123,8 @@ impl RateLimiter {
         decision.await.map_err(|error| self.failed(error))
     }
 
-    /// What [`check`](Self::check) would answer now, without counting: `allowed` says whether a call
-    /// would be, and [`remaining`](Decision::remaining) is what is left before it.
+    /// What [`check`](Self::check) would answer now, without counting: `allowed` says whether a
+    /// call would be, and [`remaining`](Decision::remaining) is what is left before it.
     ///
     /// # Errors
     ///

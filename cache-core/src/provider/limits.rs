@@ -10,7 +10,7 @@ const MAX_LIMIT: u64 = (1 << 53) - 1;
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 /// How many parts of a sliding window are told apart.
-const PARTS: u32 = 60;
+const PARTS: u64 = 60;
 
 /// How many calls are allowed in how long a time.
 ///
@@ -21,10 +21,11 @@ const PARTS: u32 = 60;
 /// | a call counts for | what is left of its window | a window, and at most a sixtieth of one more |
 /// | is kept for each key | two numbers | two numbers for each sixtieth of the window in which there were calls |
 ///
-/// The sliding window is exact as long as calls come a sixtieth of the window apart. Those that come
-/// closer are counted together, up to the last of them: some count a little too long, none too short.
-/// (It is the log of all calls, which is exact and of any length, with neighbours put together; not
-/// the weighted count of two fixed windows, which is smaller, but guesses and can allow more.)
+/// The sliding window is exact as long as calls come a sixtieth of the window apart. Those that
+/// come closer are counted together, up to the last of them: some count a little too long, none too
+/// short. (It is the log of all calls, which is exact and of any length, with neighbours put
+/// together; not the weighted count of two fixed windows, which is smaller, but guesses and can
+/// allow more.)
 ///
 /// ```
 /// use cache_core::RateLimit;
@@ -108,11 +109,12 @@ impl RateLimit {
         u64::try_from(self.window.as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// How long a time is counted as one, in microseconds.
+    /// How long a time is counted as one, in microseconds. Rounded up, so that there are no more parts
+    /// than `limit.lua` takes.
     pub(crate) fn part_micros(&self) -> u64 {
         match self.kind {
             WindowKind::Fixed => self.window_micros(),
-            WindowKind::Sliding => self.window_micros() / u64::from(PARTS),
+            WindowKind::Sliding => self.window_micros().div_ceil(PARTS),
         }
     }
 
@@ -184,4 +186,18 @@ pub(crate) fn limits_of(provider: &dyn Provider) -> Result<&dyn Limits> {
     let message = "this provider cannot count calls; put rate limits on memory or Redis";
     let missing = || Error::new(ErrorKind::Unsupported, message);
     provider.limits().ok_or_else(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sliding_window_has_no_more_parts_than_it_is_told_to() {
+        for micros in (1_000..10_000).chain([60_000_000, 86_400_000_001]) {
+            let limit = RateLimit::sliding_window(1, Duration::from_micros(micros));
+            let part = limit.part_micros();
+            assert!(part * PARTS >= micros && (part - 1) * PARTS < micros);
+        }
+    }
 }

@@ -23,6 +23,7 @@ const NAME: &str = "null";
 /// | `invalidate*`, `clear` | [`Applied`](Invalidated::Applied) |
 /// | `get_or_set`, `#[cached]` | load; callers that want one key at one moment still share one load, unless something was invalidated in between |
 /// | `increment` | [`Unsupported`](ErrorKind::Unsupported): a count that begins anew with each call would be a wrong one |
+/// | `rate_limiter`, `lock` | [`Unsupported`](ErrorKind::Unsupported), likewise |
 ///
 /// Nothing waits, and nothing is left in memory but the log of what was invalidated.
 ///

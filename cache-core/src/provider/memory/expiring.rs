@@ -55,12 +55,8 @@ impl<V: Ends> Expiring<V> {
         now: Timestamp,
         work: impl FnOnce(&mut Option<V>) -> T,
     ) -> Result<T> {
-        self.free(self.turn.fetch_add(1, Ordering::Relaxed), now);
-        if self.len() >= self.most {
-            (0..SHARDS).for_each(|shard| self.free(shard, now));
-        }
         let own = self.hasher.hash_one(key) as usize;
-        self.free(own, now);
+        self.make_room(own, now);
         let mut shard = self.lock(own);
         let (known, mut value) = shard.take(key);
         // What is freed late has ended all the same.
@@ -80,6 +76,16 @@ impl<V: Ends> Expiring<V> {
             (None, None) => {}
         }
         Ok(told)
+    }
+
+    /// Frees what has ended, here and in turn elsewhere; everywhere if there is no room.
+    fn make_room(&self, own: usize, now: Timestamp) {
+        if self.len() >= self.most {
+            (0..SHARDS).for_each(|shard| self.free(shard, now));
+        } else {
+            self.free(self.turn.fetch_add(1, Ordering::Relaxed), now);
+            self.free(own, now);
+        }
     }
 
     fn free(&self, shard: usize, now: Timestamp) {

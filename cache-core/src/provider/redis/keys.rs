@@ -1,4 +1,7 @@
 //! The keys that the log has on the server.
+//!
+//! All keys of entries begin with the deployment's prefix, all others with a `{`, so that no scan meets
+//! them: those of the log, of rate limits (`provider/limits.rs`) and of locks (`locks.rs`).
 
 /// The keys of the log, in one cluster slot, and the scope of the deployment.
 #[derive(Clone)]

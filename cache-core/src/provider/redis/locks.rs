@@ -52,7 +52,7 @@ impl Locks for RedisProvider {
                 .arg(micros(ttl))
                 .arg(millis(REMEMBERED))
                 .with_deadline();
-            let held: i64 = self.entries.backplane.links.call(call).await?;
+            let held: i64 = self.entries.backplane.links.write(call).await?;
             match held {
                 0 => Ok(false),
                 1 => Ok(true),

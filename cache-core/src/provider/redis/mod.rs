@@ -121,6 +121,7 @@ const NAME: &str = "redis";
 /// | clocks of a cluster's nodes differ | times to live are off by as much, after a failover or a move |
 /// | a machine was suspended | it may show what it knew for the touch bound after it wakes |
 /// | [`Pending`](crate::Invalidated::Pending) | others serve the old value until the server is told; lost with the process |
+/// | the server comes back empty, evicts, or is replaced by one that had not heard of everything | a [lock](crate::LockGuard) can be held twice, which its fencing number tells, and up to a rate limit more is allowed |
 /// | somebody else writes to the server | can roll entries back or erase them, and plant values; with [encryption](RedisProviderBuilder::encryption) no values but counters |
 ///
 /// What is invalidated by tag, pattern or namespace is hidden at once and freed later, by a
@@ -129,7 +130,8 @@ const NAME: &str = "redis";
 /// The server's user needs the right to run scripts, streams and `INFO`. An eviction policy may be
 /// set; what it evicts is computed again. If it evicts the log's own keys, everything is, so a policy
 /// that spares keys without a time to live (`volatile-…`), or takes the least recently used, is
-/// better than `allkeys-random`.
+/// better than `allkeys-random`. Locks and the counts of rate limits have a time to live; where they matter,
+/// `noeviction` is the policy.
 ///
 /// ```no_run
 /// # async fn example() -> cache_core::Result<()> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LONG, SHORT, keys, text};
+use super::{LONG, WHILE, keys, text};
 use crate::cache::{Cache, RateLimiter};
 use crate::error::ErrorKind;
 use crate::provider::RateLimit;
@@ -46,7 +46,7 @@ checks! {
 
     /// All that has been counted counts no more when its window is over.
     async fn what_was_counted_ends(nodes, cache) {
-        for limit in both(1, SHORT) {
+        for limit in both(1, WHILE) {
             let limiter = limiter(cache, limit);
             assert!(limiter.check("k").await.unwrap().allowed);
             let denied = limiter.check("k").await.unwrap();

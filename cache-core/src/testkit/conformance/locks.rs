@@ -1,6 +1,6 @@
 //! Locks: one holder at a moment, numbers that grow, and nobody who touches another's.
 
-use super::{LONG, SHORT, keys, text};
+use super::{LONG, SHORT, WHILE, keys, text};
 use crate::cache::{Cache, LockGuard};
 
 async fn try_lock(cache: &Cache) -> Option<LockGuard> {
@@ -41,9 +41,9 @@ checks! {
 
     /// An extension counts from now.
     async fn an_extended_lock_is_held_longer(nodes, cache) {
-        let mut guard = cache.try_lock("name").ttl(SHORT).await.unwrap().unwrap();
+        let mut guard = cache.try_lock("name").ttl(WHILE).await.unwrap().unwrap();
         assert!(guard.extend(LONG).await.unwrap());
-        nodes.elapse(SHORT).await;
+        nodes.elapse(WHILE).await;
         assert!(guard.is_held());
         assert!(try_lock(cache).await.is_none());
         assert!(guard.release().await.unwrap());

@@ -169,6 +169,8 @@ fn unsupported<T: std::fmt::Debug>(answer: Result<T>) {
 
 /// Long enough for a real server to answer in between, short enough to be waited for.
 const SHORT: Duration = Duration::from_millis(300);
+/// Long enough for a busy machine to come to the next line, short enough to be waited for.
+const WHILE: Duration = Duration::from_secs(1);
 const LONG: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
