@@ -1,11 +1,13 @@
 //! The trait that stores entries.
 
 mod capability;
+#[cfg(feature = "disk")]
+pub(crate) mod disk;
 pub(crate) mod memory;
 pub(crate) mod null;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "disk", feature = "redis"))]
 pub(crate) mod stored;
 
 use std::fmt::Debug;

@@ -1,0 +1,239 @@
+//! What cannot be seen from outside: the tables, and a file that is away for a while.
+
+use std::time::Duration;
+
+use redb::{ReadableDatabase, ReadableTableMetadata};
+
+use super::row::{ENTRIES, ORDER};
+use super::state::{Own, STATE, State};
+use super::{DiskProvider, DiskProviderBuilder};
+use crate::clock::ManualClock;
+use crate::error::ErrorKind;
+use crate::log::{Caps, Invalidated, Kind, Record};
+use crate::provider::Provider;
+use crate::testkit::eventually;
+use crate::{Cache, EntryOptions};
+
+struct Disk {
+    folder: std::path::PathBuf,
+    clock: ManualClock,
+}
+
+impl Disk {
+    fn new() -> Self {
+        let name = format!("cache-core-disk-{:016x}", crate::random::u64());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir(&folder).expect("a folder");
+        let clock = ManualClock::new();
+        Self { folder, clock }
+    }
+
+    fn builder(&self) -> DiskProviderBuilder {
+        DiskProvider::builder(self.folder.join("cache.redb")).clock(self.clock.clock())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // What is left behind is in a folder for what may be left behind.
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+async fn opened(builder: DiskProviderBuilder) -> (DiskProvider, Cache) {
+    let provider = builder.build().await.expect("a provider");
+    let cache = Cache::builder(provider.clone()).build().expect("a cache");
+    (provider, cache)
+}
+
+/// How many rows the tables of entries, of their order and of the log have, and the bytes that are
+/// counted.
+fn rows(provider: &DiskProvider) -> (u64, u64, u64, u64) {
+    let store = &provider.0.store;
+    let rows = store.work(|database| {
+        let transaction = database.begin_read()?;
+        let state = transaction.open_table(STATE)?;
+        let bytes = state.get((b'm', "bytes"))?.map_or(0, |bytes| bytes.value());
+        Ok((
+            transaction.open_table(ENTRIES)?.len()?,
+            transaction.open_table(ORDER)?.len()?,
+            state.len()?,
+            bytes,
+        ))
+    });
+    rows.expect("the tables")
+}
+
+#[tokio::test]
+async fn what_has_gone_leaves_nothing_in_any_table() {
+    let disk = Disk::new();
+    let small = disk.builder().max_bytes(20_000);
+    let (provider, cache) = opened(small.sweep(Duration::from_millis(10))).await;
+    let ttl = Duration::from_secs(60);
+    let options = EntryOptions::new().ttl(ttl);
+    for round in 0..30 {
+        for key in 0..20 {
+            let name = format!("{}:{key}", round % 7);
+            cache
+                .set(&name, &"x".repeat(round * 10))
+                .ttl(ttl)
+                .await
+                .unwrap();
+        }
+        cache.increment_with("n", 1, options.clone()).await.unwrap();
+        cache.delete("3:7").await.unwrap();
+        cache.get::<String>("1:1").await.unwrap();
+        cache.expire("1:2", ttl).await.unwrap();
+        cache.invalidate_pattern("2:*").await.unwrap();
+        let (entries, order, _, bytes) = rows(&provider);
+        assert_eq!(entries, order, "in round {round}");
+        assert!(bytes <= 20_000, "{bytes} in round {round}");
+    }
+    disk.clock.advance(ttl);
+    let swept = || matches!(rows(&provider), (0, 0, _, 0));
+    eventually("all is swept out", swept).await;
+}
+
+#[tokio::test]
+async fn barriers_that_a_floor_has_made_needless_go_and_what_they_hid_stays_hidden() {
+    let disk = Disk::new();
+    let caps = Caps::DEFAULT.with(Kind::Tag, 10);
+    let (provider, cache) = opened(disk.builder().caps(caps)).await;
+    cache.set("k", "old").tag("0").await.unwrap();
+    for part in 0..3 {
+        let tags = part * 3_000..(part + 1) * 3_000;
+        let records: Vec<_> = tags
+            .map(|tag| Record::Tag(tag.to_string().into()))
+            .collect();
+        let gone = provider.invalidate(&records).await.unwrap();
+        assert_eq!(gone.state, Invalidated::Applied);
+    }
+    let (.., state, _) = rows(&provider);
+    assert!(state < 4_000, "{state} rows for ten barriers");
+    provider.close().await;
+    let (_provider, cache) = opened(disk.builder()).await;
+    assert_eq!(cache.get::<String>("k").await.unwrap(), None);
+}
+
+/// The file cannot be worked on while this is held, as if the disk hung.
+fn hang(provider: &DiskProvider) -> impl Sized {
+    provider.0.store.hang()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_disk_hangs_invalidations_hold_and_nobody_waits_long() {
+    let disk = Disk::new();
+    let patience = Duration::from_millis(100);
+    let (provider, cache) = opened(disk.builder().timeout(patience)).await;
+    for key in ["key", "tagged", "stays"] {
+        cache.set(key, "v").tag(key).await.unwrap();
+    }
+    let hanging = hang(&provider);
+    let error = cache.get::<String>("key").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
+    assert_eq!(
+        cache.set("late", "v").await.unwrap_err().kind(),
+        ErrorKind::Timeout
+    );
+    assert_eq!(cache.invalidate("key").await.unwrap(), Invalidated::Pending);
+    assert_eq!(
+        cache.invalidate_tag("tagged").await.unwrap(),
+        Invalidated::Pending
+    );
+    let load = || async { Ok::<_, std::convert::Infallible>("computed".to_owned()) };
+    assert_eq!(
+        cache.get_or_set("stays", load).await,
+        Ok("computed".to_owned())
+    );
+    drop(hanging);
+    // At once: what waits is hidden before it is written.
+    for key in ["key", "tagged"] {
+        let seen = cache.get::<String>(key).await;
+        assert!(!matches!(seen, Ok(Some(_))), "{key}");
+    }
+    let log = provider.log();
+    eventually("the disk is told", || !log.has_pending()).await;
+    cache.set("tagged", "new").tag("tagged").await.unwrap();
+    for (key, expected) in [
+        ("key", None),
+        ("tagged", Some("new")),
+        ("stays", Some("v")),
+        ("late", None),
+    ] {
+        let seen = cache.get::<String>(key).await.unwrap();
+        assert_eq!(seen.as_deref(), expected, "{key}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn those_who_wait_at_one_moment_share_a_transaction() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder().timeout(Duration::from_secs(60))).await;
+    cache.set("k", "v").await.unwrap();
+    let before = provider.0.store.commits();
+    let hanging = hang(&provider);
+    let writes: Vec<_> = (0..100)
+        .map(|key| {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.set(&key.to_string(), &key).await })
+        })
+        .collect();
+    let queued = || provider.0.room.available_permits() == super::QUEUE_KIB - 100;
+    eventually("all wait", queued).await;
+    drop(hanging);
+    for write in writes {
+        write.await.unwrap().unwrap();
+    }
+    let commits = provider.0.store.commits() - before;
+    // The first to come may be alone.
+    assert!(commits <= 2, "{commits} transactions");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failure_the_file_is_opened_anew() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder()).await;
+    cache.set("k", "v").tag("t").await.unwrap();
+    let store = &provider.0.store;
+    // A transaction that failed, but has reached the disk all the same.
+    let written = store.work(|database| {
+        let transaction = database.begin_write()?;
+        let mut state = State::of(&transaction)?;
+        state.record(&Record::Tag("t".into()))?;
+        assert_eq!(state.own(Own::Sequence)?, 1);
+        state.finish()?;
+        transaction.commit()?;
+        Ok(())
+    });
+    written.unwrap();
+    assert!(cache.exists("k").await.unwrap(), "nobody has been told");
+    store.fail();
+    eventually("the file is opened anew", || !store.has_failed()).await;
+    assert_eq!(provider.log().stamp().sequence(), 1);
+    assert_eq!(cache.get::<String>("k").await.unwrap(), None);
+    let error = cache.set("k", "v").await.unwrap_err();
+    assert!(error.to_string().contains("tried again"), "{error}");
+    assert!(error.is_retryable());
+    while cache.set("k", "new").tag("t").await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(cache.exists("k").await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_state_than_was_known_is_not_gone_on_with() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder()).await;
+    cache.set("k", "v").tag("t").await.unwrap();
+    let path = disk.folder.join("cache.redb");
+    let older = std::fs::read(&path).unwrap();
+    cache.invalidate_tag("t").await.unwrap();
+    std::fs::write(&path, older).unwrap();
+    let store = &provider.0.store;
+    store.fail();
+    eventually("the file is looked at", || store.is_closed()).await;
+    for _ in 0..100 {
+        assert!(!matches!(cache.get::<String>("k").await, Ok(Some(_))));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
