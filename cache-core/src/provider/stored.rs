@@ -117,7 +117,7 @@ pub(crate) fn put_times(bytes: &mut [u8], created: Timestamp, expires: Option<Ti
 }
 
 /// Writes a lease.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", test))]
 pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
     let header = Header {
         form: Form::Lease,
@@ -143,7 +143,7 @@ pub(crate) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
 }
 
 /// The id in bytes that may be damaged elsewhere.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "redis", test))]
 pub(crate) fn id_in(bytes: &[u8]) -> Option<EntryId> {
     Some(EntryId::from_u64(Reader(bytes.get(8..)?).u64().ok()?))
 }

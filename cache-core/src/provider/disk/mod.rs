@@ -86,7 +86,7 @@ const QUEUE_KIB: usize = 64 << 10;
 /// Every operation on one key, `set_many`, and an invalidation with all its records. One thread
 /// writes, so that they have an order; those that wait at one moment share a transaction, and its
 /// `fsync`. Readers see the last transaction, and wait for nobody. A future that is dropped before
-/// its turn came leaves a write undone; an invalidation, and the storing of a loaded value, go on.
+/// its turn came leaves a write or an invalidation undone; the storing of a loaded value goes on.
 ///
 /// # What is durable
 ///

@@ -108,8 +108,10 @@ impl DiskProvider {
     async fn void(&self, records: &[Record]) -> Invalidation {
         let sent = records.to_vec();
         let bytes = sent.iter().map(|record| record.argument().len()).sum();
+        // One that was given up waits in the log from then on. Done twice, it could be done after
+        // something newer has been stored.
         let written = self
-            .write(bytes, Orphan::Done, move |batch| batch.invalidate(&sent))
+            .write(bytes, Orphan::Dropped, move |batch| batch.invalidate(&sent))
             .await;
         match written {
             Ok(existed) => Invalidation {

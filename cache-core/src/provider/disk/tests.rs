@@ -1,16 +1,22 @@
 //! What cannot be seen from outside: the tables, and a file that is away for a while.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTableMetadata};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 
+use super::batch::Batch;
+use super::changes::{Encoded, encoded};
 use super::row::{ENTRIES, ORDER};
 use super::state::{Own, STATE, State};
 use super::{DiskProvider, DiskProviderBuilder};
 use crate::clock::ManualClock;
+use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
 use crate::error::ErrorKind;
 use crate::log::{Caps, Invalidated, Kind, Record};
-use crate::provider::Provider;
+use crate::provider::{Lease, Leased, Provider};
 use crate::testkit::eventually;
 use crate::{Cache, EntryOptions};
 
@@ -72,14 +78,10 @@ async fn what_has_gone_leaves_nothing_in_any_table() {
     let ttl = Duration::from_secs(60);
     let options = EntryOptions::new().ttl(ttl);
     for round in 0..30 {
-        for key in 0..20 {
-            let name = format!("{}:{key}", round % 7);
-            cache
-                .set(&name, &"x".repeat(round * 10))
-                .ttl(ttl)
-                .await
-                .unwrap();
-        }
+        let keys: Vec<_> = (0..20).map(|key| format!("{}:{key}", round % 7)).collect();
+        let value = |key| (String::as_str(key), "x".repeat(round * 10));
+        let values: Vec<_> = keys.iter().map(value).collect();
+        cache.set_many(&values, options.clone()).await.unwrap();
         cache.increment_with("n", 1, options.clone()).await.unwrap();
         cache.delete("3:7").await.unwrap();
         cache.get::<String>("1:1").await.unwrap();
@@ -162,6 +164,106 @@ async fn while_the_disk_hangs_invalidations_hold_and_nobody_waits_long() {
     ] {
         let seen = cache.get::<String>(key).await.unwrap();
         assert_eq!(seen.as_deref(), expected, "{key}");
+    }
+}
+
+const KEY: &str = "cache::k";
+
+fn entry(provider: &DiskProvider, value: &str) -> Arc<Entry> {
+    let meta = Meta {
+        id: EntryId::random(),
+        owner: Owner::HANDLE,
+        stamp: provider.log().stamp(),
+        created: provider.clock().now(),
+        expires: None,
+        tags: [].into(),
+    };
+    Arc::new(Entry::new(meta, Payload::typed(value.to_owned())))
+}
+
+fn bytes(provider: &DiskProvider, value: &str) -> Encoded {
+    let entry = entry(provider, value);
+    let bytes = encoded(KEY, &entry, &provider.0.store.packing).expect("bytes");
+    Encoded {
+        key: KEY.into(),
+        bytes,
+    }
+}
+
+async fn leased(provider: &DiskProvider) -> Lease {
+    let stamp = provider.log().stamp();
+    match provider.lease(KEY, None, stamp).await.expect("an answer") {
+        Leased::Lease(lease) => lease,
+        other => panic!("a lease, not {other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_began_while_a_write_was_under_way_stores_nothing() {
+    for record in [None, Some(Record::Key(KEY.into()))] {
+        let disk = Disk::new();
+        let (provider, cache) = opened(disk.builder()).await;
+        let store = &provider.0.store;
+        let new = bytes(&provider, "new");
+        let lease = store.work(|database| {
+            let transaction = database.begin_write()?;
+            let mut batch = Batch::begin(&transaction, store)?;
+            match record {
+                None => batch.set(&[new])?,
+                Some(record) => drop(batch.invalidate(&[record])?),
+            }
+            let done = batch.finish()?;
+            let lease = block_in_place(|| Handle::current().block_on(leased(&provider)));
+            transaction.commit()?;
+            done.take_effect(store);
+            Ok(lease)
+        });
+        let old = entry(&provider, "old");
+        assert!(!provider.fill(KEY, old, lease.unwrap()).await.unwrap());
+        assert_ne!(
+            cache.get::<String>("k").await.unwrap().as_deref(),
+            Some("old")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_load_stores_nothing_behind_a_write_of_its_own_transaction() {
+    let disk = Disk::new();
+    let (provider, _cache) = opened(disk.builder()).await;
+    let store = &provider.0.store;
+    for record in [None, Some(Record::Key(KEY.into()))] {
+        let lease = leased(&provider).await;
+        let (new, old) = (bytes(&provider, "new"), bytes(&provider, "old"));
+        let filled = store.work(|database| {
+            let transaction = database.begin_write()?;
+            let mut batch = Batch::begin(&transaction, store)?;
+            match &record {
+                None => batch.set(&[new])?,
+                Some(record) => drop(batch.invalidate(std::slice::from_ref(record))?),
+            }
+            batch.fill(&old, lease)
+        });
+        assert!(!filled.unwrap(), "{record:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_after_an_invalidation_that_waits_is_shown() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder()).await;
+    for run in 0..20 {
+        provider.log().pend(&[Record::Tag("t".into())], "cache:");
+        cache.set("k", &run).tag("t").await.unwrap();
+        assert_eq!(cache.get("k").await.unwrap(), Some(run));
+        provider.log().pend(&[Record::Tag("t".into())], "cache:");
+        let options = EntryOptions::new().tag("t");
+        assert_eq!(cache.increment_with("n", 7, options).await.unwrap(), 7);
+        assert_eq!(cache.get("n").await.unwrap(), Some(7));
+        provider
+            .log()
+            .pend(&[Record::Key("cache::n".into())], "cache:");
+        assert!(!cache.expire("n", Duration::from_secs(1)).await.unwrap());
     }
 }
 
