@@ -67,10 +67,14 @@ fn take_in(truths: &mut HashMap<String, Truth>, line: &str) -> u64 {
         panic!("a line of the child: {line}");
     };
     let number: u64 = number.parse().unwrap();
+    if what == "load" {
+        // It stores a value where there is none, which is newer than all that was there.
+        return number;
+    }
     for key in concerns(what, key.parse().unwrap()) {
         let truth = truths.entry(format!("{writer}/{key}")).or_default();
         truth.is_open = phase == "begin";
-        if phase == "end" && what != "load" {
+        if phase == "end" {
             truth.last = (number, what == "set");
             truth.oldest = number;
         }

@@ -118,7 +118,8 @@ const QUEUE_KIB: usize = 64 << 10;
 /// | what a call waits | [`timeout`](DiskProviderBuilder::timeout) |
 ///
 /// What has expired is gone when it is read; a sweep frees it, and what was hidden, in the
-/// background. The provider's thread ends with its last clone.
+/// background. Times to live go by the machine's clock, also while nobody has the file. The
+/// provider's thread ends with its last clone.
 ///
 /// # What happens when something fails
 ///
@@ -222,7 +223,7 @@ impl DiskProvider {
         compacted.map_err(|error| error.during("compact", NAME))
     }
 
-    /// How much there is. Takes time in proportion to the entries.
+    /// How much there is.
     ///
     /// # Errors
     ///

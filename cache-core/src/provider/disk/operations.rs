@@ -47,8 +47,9 @@ impl DiskProvider {
         answer.unwrap_or_else(|_| Err(late(self.0.store.path().display())))
     }
 
-    /// What could not be written when it was invalidated goes before what is written now: true if
-    /// there was any.
+    /// What could not be written when it was invalidated goes before what counts from now on: true
+    /// if there was any. (It goes before whatever is written, in the same transaction; but stamps
+    /// are sealed with values before that.)
     async fn be_current(&self) -> Result<bool> {
         if !self.0.store.log.has_pending() {
             return Ok(false);
@@ -143,7 +144,6 @@ impl DiskProvider {
         entry: &Entry,
         ttl: Option<Ttl>,
     ) -> Result<bool> {
-        self.be_current().await?;
         let entry = self.encode(key, entry)?;
         let work = move |batch: &mut Batch<'_>| batch.replace(&entry, seen, ttl);
         self.write(0, Orphan::Dropped, work).await
@@ -231,7 +231,6 @@ impl Provider for DiskProvider {
 
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
         during("expire", async move {
-            self.be_current().await?;
             let key = Box::<str>::from(key);
             let work = move |batch: &mut Batch<'_>| batch.expire(&key, ttl);
             self.write(0, Orphan::Dropped, work).await

@@ -8,8 +8,8 @@ use tokio::task::spawn_blocking;
 
 use super::DiskUsage;
 use super::error::{Outcome, away, damaged};
-use super::row::{ENTRIES, ORDER, Row, cost, meta_in};
-use super::state::STATE;
+use super::row::{ENTRIES, ORDER, Row, meta_in};
+use super::state::{self, STATE};
 use super::store::Store;
 use crate::entry::Meta;
 use crate::error::Result;
@@ -85,15 +85,10 @@ impl Reads {
     pub(super) async fn usage(&self) -> Result<DiskUsage> {
         self.look(|transaction, store| {
             let entries = transaction.open_table(ENTRIES)?;
-            let mut bytes = 0;
-            for row in entries.iter()? {
-                let (key, columns) = row?;
-                bytes += cost(key.value(), columns.value().2);
-            }
             let file = std::fs::metadata(store.path()).map_err(redb::StorageError::from)?;
             Ok(DiskUsage {
                 entries: entries.len()?,
-                bytes,
+                bytes: state::bytes(transaction)?,
                 file_bytes: file.len(),
             })
         })

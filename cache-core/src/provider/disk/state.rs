@@ -161,6 +161,13 @@ pub(super) fn begin(transaction: &WriteTransaction, incarnation: Incarnation) ->
     state.finish()
 }
 
+/// What all entries count against the bound.
+pub(super) fn bytes(transaction: &ReadTransaction) -> Outcome<u64> {
+    let state = transaction.open_table(STATE)?;
+    let bytes = state.get((OWN, Own::Bytes.name()))?;
+    Ok(bytes.map_or(0, |bytes| bytes.value()))
+}
+
 /// What a file says of the log.
 pub(super) struct Kept {
     pub(super) stamp: Stamp,

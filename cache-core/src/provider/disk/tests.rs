@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::{ReadableDatabase, ReadableTableMetadata};
+use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use super::batch::Batch;
 use super::changes::{Encoded, encoded};
-use super::row::{ENTRIES, ORDER};
-use super::state::{Own, STATE, State};
+use super::row::{ENTRIES, ORDER, cost};
+use super::state::{self, Own, STATE, State};
 use super::{DiskProvider, DiskProviderBuilder};
 use crate::clock::ManualClock;
 use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
@@ -58,12 +58,21 @@ fn rows(provider: &DiskProvider) -> (u64, u64, u64, u64) {
     let store = &provider.0.store;
     let rows = store.work(|database| {
         let transaction = database.begin_read()?;
-        let state = transaction.open_table(STATE)?;
-        let bytes = state.get((b'm', "bytes"))?.map_or(0, |bytes| bytes.value());
+        let entries = transaction.open_table(ENTRIES)?;
+        let mut bytes = 0;
+        for row in entries.iter()? {
+            let (key, columns) = row?;
+            bytes += cost(key.value(), columns.value().2);
+        }
+        assert_eq!(
+            state::bytes(&transaction)?,
+            bytes,
+            "what is counted is there"
+        );
         Ok((
-            transaction.open_table(ENTRIES)?.len()?,
+            entries.len()?,
             transaction.open_table(ORDER)?.len()?,
-            state.len()?,
+            transaction.open_table(STATE)?.len()?,
             bytes,
         ))
     });
@@ -322,20 +331,55 @@ async fn after_a_failure_the_file_is_opened_anew() {
     assert!(cache.exists("k").await.unwrap());
 }
 
+#[tokio::test]
+async fn a_log_that_is_not_what_was_written_is_refused() {
+    for row in ["tag", "sequence", "nonce"] {
+        let disk = Disk::new();
+        let (provider, cache) = opened(disk.builder()).await;
+        cache.invalidate_tag("tag").await.unwrap();
+        let store = &provider.0.store;
+        let changed = store.work(|database| {
+            let transaction = database.begin_write()?;
+            let kind = if row == "tag" { b't' } else { b'm' };
+            let mut state = transaction.open_table(STATE)?;
+            let before = state.remove((kind, row))?.map(|number| number.value());
+            assert!(before.is_some(), "there is a row {row}");
+            if row == "nonce" {
+                state.insert((kind, row), before.unwrap_or(0) ^ 1)?;
+            }
+            drop(state);
+            transaction.commit()?;
+            Ok(())
+        });
+        changed.unwrap();
+        provider.close().await;
+        let error = disk.builder().build().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Backend, "{row}: {error}");
+        assert!(error.to_string().contains("damaged"), "{row}: {error}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_state_than_was_known_is_not_gone_on_with() {
     let disk = Disk::new();
     let (provider, cache) = opened(disk.builder()).await;
     cache.set("k", "v").tag("t").await.unwrap();
-    let path = disk.folder.join("cache.redb");
-    let older = std::fs::read(&path).unwrap();
     cache.invalidate_tag("t").await.unwrap();
-    std::fs::write(&path, older).unwrap();
     let store = &provider.0.store;
+    let turned_back = store.work(|database| {
+        let transaction = database.begin_write()?;
+        let mut state = State::of(&transaction)?;
+        state.set_own(Own::Sequence, 0)?;
+        state.finish()?;
+        transaction.commit()?;
+        Ok(())
+    });
+    turned_back.unwrap();
     store.fail();
     eventually("the file is looked at", || store.is_closed()).await;
     for _ in 0..100 {
         assert!(!matches!(cache.get::<String>("k").await, Ok(Some(_))));
+        assert!(provider.ping().await.is_err());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

@@ -197,9 +197,10 @@ impl Writer {
         }
     }
 
-    /// Opens the file anew, and lets the disk rest for a while before it is written again.
+    /// Opens the file anew, and lets the disk rest for a while before it is written, or opened once
+    /// more.
     fn recover(&mut self) {
-        if self.is_paused() && self.store.is_closed() {
+        if self.is_paused() {
             return;
         }
         let began = Instant::now();
