@@ -41,13 +41,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
-#[cfg(all(feature = "config", feature = "redis"))]
+#[cfg(all(feature = "config", any(feature = "disk", feature = "redis")))]
 pub(crate) use compression::Algorithm;
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use compression::Compression;
 #[cfg(all(
     feature = "config",
-    feature = "redis",
+    any(feature = "disk", feature = "redis"),
     not(any(feature = "zstd", feature = "lz4"))
 ))]
 pub(crate) use compression::Compression;

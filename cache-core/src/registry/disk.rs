@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::packing::{KeyFields, PackingFields};
 use crate::config::{HumanBytes, HumanDuration, HumanTtl, Section};
 use crate::error::Result;
 use crate::provider::disk::{DiskProvider, DiskProviderBuilder, OnDamage};
@@ -16,6 +17,9 @@ struct DiskSection {
     sweep: Option<HumanTtl>,
     prefix: Option<String>,
     on_damage: Option<String>,
+    compression: Option<String>,
+    compression_above: Option<HumanBytes>,
+    encryption: Option<Vec<KeyFields>>,
 }
 
 /// Makes the provider of a section.
@@ -31,9 +35,13 @@ pub(super) async fn disk(section: Section) -> Result<DiskProvider> {
     if let Some(prefix) = prefix.or_else(|| section.key_prefix().map(str::to_owned)) {
         builder = builder.key_prefix(prefix);
     }
-    manner(&section, spans(builder, &fields), &fields)?
-        .build()
-        .await
+    builder = manner(&section, spans(builder, &fields), &fields)?;
+    let packing = PackingFields {
+        compression: fields.compression,
+        compression_above: fields.compression_above,
+        encryption: fields.encryption,
+    };
+    builder.packing(packing.packing(&section)?).build().await
 }
 
 fn spans(mut builder: DiskProviderBuilder, fields: &DiskSection) -> DiskProviderBuilder {

@@ -5,7 +5,7 @@ mod assembly;
 mod disk;
 mod factory;
 mod kinds;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "disk", feature = "redis"))]
 mod packing;
 mod ready;
 #[cfg(feature = "redis")]

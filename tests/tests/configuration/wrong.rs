@@ -87,7 +87,7 @@ namespaces:
     a_field_of_a_disk_that_is_not_known: "
 providers:
   main: { kind: disk, file: cache.redb }
-" => "cache.yaml, line 3: `providers.main.file`: unknown field, expected one of `path`, `max_bytes`, `timeout`, `sweep`, `prefix`, `on_damage`";
+" => "cache.yaml, line 3: `providers.main.file`: unknown field, expected one of `path`, `max_bytes`, `timeout`, `sweep`, `prefix`, `on_damage`, `compression`, `compression_above`, `encryption`";
     a_disk_without_a_file: "
 providers:
   main: { kind: disk }

@@ -109,11 +109,6 @@ impl Store {
         Ok(())
     }
 
-    pub(super) fn is_closed(&self) -> bool {
-        let database = self.database.read().unwrap_or_else(PoisonError::into_inner);
-        database.is_none()
-    }
-
     /// Whether what stands at a key could be shown, by its terms; what has none cannot be read.
     pub(super) fn shows(&self, key: &str, meta: Option<&Meta>) -> bool {
         let now = self.clock.now();

@@ -5,8 +5,17 @@ use super::DiskProviderBuilder;
 use crate::codec::Compression;
 #[cfg(feature = "encryption")]
 use crate::codec::EncryptionKeys;
+#[cfg(feature = "config")]
+use crate::codec::Packing;
 
 impl DiskProviderBuilder {
+    /// All of it at once, as a configuration says.
+    #[cfg(feature = "config")]
+    pub(crate) fn packing(mut self, packing: Packing) -> Self {
+        self.packing = packing;
+        self
+    }
+
     /// Compresses large values before they are stored; default none.
     #[cfg(any(feature = "zstd", feature = "lz4"))]
     pub fn compression(mut self, compression: Compression) -> Self {
