@@ -68,6 +68,8 @@ pub use log::Invalidated;
 pub use metrics::{Metrics, Miss};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
+#[cfg(feature = "disk")]
+pub use provider::disk::{DiskProvider, DiskProviderBuilder, DiskUsage, OnDamage};
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]

@@ -246,6 +246,12 @@ impl Log {
         })
     }
 
+    /// What is older than this counts as hidden, by the records of this kind that are forgotten.
+    #[cfg(feature = "disk")]
+    pub(crate) fn floor(&self, kind: Kind) -> u64 {
+        self.read(|state| state.barriers.floor(kind))
+    }
+
     /// The wanted ones of the keys that are remembered as invalidated, and by which record.
     #[cfg(feature = "redis-cluster")]
     pub(crate) fn keys_held(&self, wanted: impl Fn(&str) -> bool) -> Vec<(Box<str>, Stamp)> {

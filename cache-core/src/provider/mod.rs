@@ -3,11 +3,13 @@
 mod capability;
 mod limits;
 mod locks;
+#[cfg(feature = "disk")]
+pub(crate) mod disk;
 pub(crate) mod memory;
 pub(crate) mod null;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "disk", feature = "redis"))]
 pub(crate) mod stored;
 
 use std::fmt::Debug;

@@ -36,6 +36,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(feature = "disk")]
+use crate::clock::Timestamp;
 use crate::codec::{CodecId, Damaged, Flags, Packing};
 use crate::entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Owner, Payload, Tags};
 use crate::error::{Error, ErrorKind, Result};
@@ -104,7 +106,18 @@ pub(crate) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<
     Ok(bytes)
 }
 
+/// Puts the times of this node in, where no server does.
+#[cfg(feature = "disk")]
+pub(crate) fn put_times(bytes: &mut [u8], created: Timestamp, expires: Option<Timestamp>) {
+    let expires = expires.map_or(0, Timestamp::as_millis);
+    let times = [created.as_millis(), expires].map(u64::to_be_bytes);
+    if let Some(place) = bytes.get_mut(TIMES) {
+        place.copy_from_slice(times.as_flattened());
+    }
+}
+
 /// Writes a lease.
+#[cfg(any(feature = "redis", test))]
 pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
     let header = Header {
         form: Form::Lease,
@@ -130,6 +143,7 @@ pub(crate) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
 }
 
 /// The id in bytes that may be damaged elsewhere.
+#[cfg(any(feature = "redis", test))]
 pub(crate) fn id_in(bytes: &[u8]) -> Option<EntryId> {
     Some(EntryId::from_u64(Reader(bytes.get(8..)?).u64().ok()?))
 }

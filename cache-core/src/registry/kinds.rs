@@ -20,6 +20,8 @@ pub(super) fn ours() -> BTreeMap<String, Box<dyn ProviderFactory>> {
     let mut kinds: BTreeMap<String, Box<dyn ProviderFactory>> = BTreeMap::new();
     kinds.insert("memory".into(), Box::new(memory));
     kinds.insert("null".into(), Box::new(null));
+    #[cfg(feature = "disk")]
+    kinds.insert("disk".into(), Box::new(super::disk::disk));
     #[cfg(feature = "redis")]
     kinds.insert("redis".into(), Box::new(super::redis::redis));
     kinds

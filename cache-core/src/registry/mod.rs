@@ -1,9 +1,11 @@
 //! Caches by name, built from a configuration.
 
 mod assembly;
+#[cfg(feature = "disk")]
+mod disk;
 mod factory;
 mod kinds;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "disk", feature = "redis"))]
 mod packing;
 mod ready;
 #[cfg(feature = "redis")]
@@ -55,8 +57,8 @@ pub struct Registry {
 
 impl Registry {
     /// Builds what a configuration describes, from the kinds that the toolkit has: `memory`,
-    /// `null`, `tiered`, and `redis` where that feature is on. Call it in a Tokio runtime if a
-    /// provider is remote. Dropped halfway, it leaves nothing behind.
+    /// `null`, `tiered`, and `disk` and `redis` where those features are on. Call it in a Tokio
+    /// runtime if a provider is remote or on a disk. Dropped halfway, it leaves nothing behind.
     ///
     /// # Errors
     ///

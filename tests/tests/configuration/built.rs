@@ -109,6 +109,30 @@ providers:
 }
 
 #[tokio::test]
+async fn a_disk_keeps_what_it_was_given_for_the_next_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.redb");
+    let environment = [("FILE", path.to_str().unwrap())];
+    let text = "
+key_prefix: shop
+providers:
+  main: { kind: disk, path: '${FILE}', max_bytes: 8MiB, timeout: 5s, sweep: never, on_damage: start_empty, compression: lz4, compression_above: 16 }
+";
+    for expected in [None, Some("v".to_owned())] {
+        let cache = registry(text, &environment).await.default_cache();
+        assert_eq!(cache.provider_name(), "disk");
+        assert_eq!(cache.get::<String>("k").await.unwrap(), expected);
+        cache.set("k", "v").await.unwrap();
+        let large = "secret".repeat(100);
+        cache.set("large", &large).await.unwrap();
+        assert_eq!(cache.get("large").await.unwrap(), Some(large));
+    }
+    let file = std::fs::read(path).unwrap();
+    let file = String::from_utf8_lossy(&file);
+    assert!(!file.contains("secretsecretsecret"), "compressed");
+}
+
+#[tokio::test]
 async fn the_environment_alone_is_enough_for_redis() {
     let server = RedisServer::start();
     let port = server.port().to_string();
@@ -218,7 +242,7 @@ async fn a_kind_of_ones_own_is_chosen_from_the_file() {
     );
     assert_eq!(
         message("providers: { a: { kind: shlef } }").await,
-        "cache.yaml, line 1: `providers.a.kind`: there is no provider kind `shlef`; there are `memory`, `null`, `redis`, `shelf`, `tiered`"
+        "cache.yaml, line 1: `providers.a.kind`: there is no provider kind `shlef`; there are `disk`, `memory`, `null`, `redis`, `shelf`, `tiered`"
     );
 }
 

@@ -84,6 +84,37 @@ namespaces:
   users:
     tll: 10m
 " => "cache.yaml, line 4: `namespaces.users.tll`: unknown field, expected one of `ttl`, `provider`, `codec`, `distributed_lock`";
+    a_field_of_a_disk_that_is_not_known: "
+providers:
+  main: { kind: disk, file: cache.redb }
+" => "cache.yaml, line 3: `providers.main.file`: unknown field, expected one of `path`, `max_bytes`, `timeout`, `sweep`, `prefix`, `on_damage`, `compression`, `compression_above`, `encryption`";
+    a_disk_without_a_file: "
+providers:
+  main: { kind: disk }
+" => "cache.yaml, line 3: `providers.main.path`: is missing; expected the file to keep entries in";
+    a_disk_with_an_empty_path: "
+providers:
+  main: { kind: disk, path: '' }
+" => "cache.yaml, line 3: `providers.main.path`: is missing; expected the file to keep entries in";
+    a_disk_that_may_keep_nothing: "
+providers:
+  main:
+    kind: disk
+    path: cache.redb
+    max_bytes: 0
+" => "cache.yaml, line 6: `providers.main.max_bytes`: expected a number of bytes, or of `KiB`, `MiB` or `GiB`, such as `64MiB`";
+    a_disk_whose_damage_is_to_be_overlooked: "
+providers:
+  main: { kind: disk, path: cache.redb, on_damage: ignore }
+" => "cache.yaml, line 3: `providers.main.on_damage`: expected `refuse` or `start_empty`";
+    a_disk_that_never_answers_in_time: "
+providers:
+  main: { kind: disk, path: cache.redb, timeout: 0 }
+" => "cache.yaml, line 3: `providers.main`: build on disk: the timeout is zero, so no disk could answer in time";
+    a_disk_in_a_folder_that_is_not_there: "
+providers:
+  main: { kind: disk, path: /no/such/folder/cache.redb }
+" => "cache.yaml, line 3: `providers.main`: build on disk: the file `/no/such/folder/cache.redb` cannot be opened; it needs a folder that is there, and in which this program may make, read and write it";
     a_field_for_the_kind_that_takes_none: "
 providers:
   none:
@@ -121,7 +152,7 @@ providers:
 providers:
   main:
     kind: redsi
-" => "cache.yaml, line 4: `providers.main.kind`: there is no provider kind `redsi`; there are `memory`, `null`, `redis`, `tiered`";
+" => "cache.yaml, line 4: `providers.main.kind`: there is no provider kind `redsi`; there are `disk`, `memory`, `null`, `redis`, `tiered`";
     a_section_without_a_kind: "
 providers:
   main:

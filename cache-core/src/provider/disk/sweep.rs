@@ -1,0 +1,93 @@
+//! Finding what is expired, hidden or damaged, a little at a time.
+
+use std::ops::Bound;
+use std::time::{Duration, Instant};
+
+use redb::ReadTransaction;
+
+use super::batch::Batch;
+use super::error::Outcome;
+use super::row::{ENTRIES, meta_in};
+use super::store::Store;
+
+/// How many entries one step looks at.
+const STEP: usize = 256;
+/// The time between two steps, in which others write.
+const BREATH: Duration = Duration::from_millis(20);
+
+/// Where a sweep is, and when it goes on.
+#[derive(Debug)]
+pub(super) struct Sweep {
+    interval: Duration,
+    due: Instant,
+    /// The last key that has been looked at.
+    behind: Option<Box<str>>,
+}
+
+/// What can be freed on a page, and the page's last key if there are more.
+type Looked = (Vec<Box<str>>, Option<Box<str>>);
+
+impl Sweep {
+    pub(super) fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            due: Instant::now() + interval,
+            behind: None,
+        }
+    }
+
+    pub(super) fn due_in(&self) -> Duration {
+        self.due.saturating_duration_since(Instant::now())
+    }
+
+    /// What can be freed among the next entries; `None` if that is nothing, or it is too early.
+    pub(super) fn step(&mut self, store: &Store) -> Option<Vec<Box<str>>> {
+        if !self.due_in().is_zero() {
+            return None;
+        }
+        let behind = self.behind.take();
+        let looked = store.read(|transaction| worthless(transaction, store, behind.as_deref()));
+        let (found, last) = looked.unwrap_or_default();
+        let rest = match &last {
+            Some(_) => BREATH,
+            None => self.interval,
+        };
+        self.behind = last;
+        self.due = Instant::now() + rest;
+        (!found.is_empty()).then_some(found)
+    }
+}
+
+/// What cannot be shown of the next page.
+fn worthless(
+    transaction: &ReadTransaction,
+    store: &Store,
+    behind: Option<&str>,
+) -> Outcome<Looked> {
+    let entries = transaction.open_table(ENTRIES)?;
+    let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
+    let mut found = Vec::new();
+    let mut last = None;
+    let page = entries.range::<&str>((from, Bound::Unbounded))?;
+    for (index, row) in page.take(STEP).enumerate() {
+        let (key, columns) = row?;
+        if !store.shows(key.value(), meta_in(key.value(), columns.value()).as_ref()) {
+            found.push(key.value().into());
+        }
+        last = (index + 1 == STEP).then(|| key.value().into());
+    }
+    Ok((found, last))
+}
+
+impl Batch<'_> {
+    /// Frees what stands at these keys, if it still cannot be shown.
+    pub(super) fn sweep(&mut self, keys: &[Box<str>]) -> Outcome<()> {
+        for key in keys {
+            let meta = self.standing(key)?.and_then(|row| row.meta(key));
+            if !self.store.shows(key, meta.as_ref()) {
+                self.take(key)?;
+            }
+        }
+        Ok(())
+    }
+}

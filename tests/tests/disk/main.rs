@@ -1,0 +1,44 @@
+//! The disk provider: the contracts, restarts, crashes, bounds, and files that are not as they should be.
+
+mod bounds;
+mod contract;
+mod crash;
+mod damage;
+mod failures;
+mod restart;
+
+use cache_core::{Cache, DiskProvider, DiskProviderBuilder, ManualClock};
+use tempfile::TempDir;
+
+/// A folder of its own, and a file in it.
+struct Disk {
+    folder: TempDir,
+    clock: ManualClock,
+}
+
+impl Disk {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+            clock: ManualClock::new(),
+        }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("cache.redb")
+    }
+
+    fn builder(&self) -> DiskProviderBuilder {
+        DiskProvider::builder(self.path()).clock(self.clock.clock())
+    }
+
+    async fn open(&self) -> (DiskProvider, Cache) {
+        opened(self.builder()).await
+    }
+}
+
+async fn opened(builder: DiskProviderBuilder) -> (DiskProvider, Cache) {
+    let provider = builder.build().await.expect("a provider");
+    let cache = Cache::builder(provider.clone());
+    (provider, cache.build().expect("a cache"))
+}
