@@ -11,6 +11,7 @@ mod read;
 mod scan;
 #[cfg(feature = "stream")]
 mod stream;
+mod sweep;
 mod through;
 mod update;
 mod write;

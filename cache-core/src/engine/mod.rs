@@ -36,7 +36,7 @@ use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::Log;
 use crate::metrics::{Counters, Miss};
-use crate::provider::{Peek, Provider};
+use crate::provider::{Peek, Provider, Usage};
 use crate::terms::Ttl;
 use flight::{Entered, Flight, Flights};
 use queue::{Queue, Turned};
@@ -131,6 +131,20 @@ impl Engine {
     pub(crate) fn near_serves(&self) -> Option<bool> {
         let near = self.near.as_ref()?;
         Some(near.may_serve(&self.log, self.clock.now()))
+    }
+
+    /// Frees what has expired or is hidden: entries of the provider, and copies in the memory tier.
+    pub(crate) async fn sweep(&self) -> Result<u64> {
+        let copies = match &self.near {
+            Some(near) => near.sweep(&self.log).await,
+            None => 0,
+        };
+        Ok(copies + self.provider.sweep().await?)
+    }
+
+    /// What the memory tier holds; `None` if there is none.
+    pub(crate) fn near_usage(&self) -> Option<Usage> {
+        self.near.as_ref().map(|near| near.usage())
     }
 
     /// How many callers wait for the load of `key`.

@@ -7,6 +7,7 @@ pub(crate) mod null;
 pub(crate) mod redis;
 #[cfg(feature = "redis")]
 mod stored;
+mod usage;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use capability::Capability;
+pub use usage::Usage;
 
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
@@ -63,6 +65,18 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// there are several servers, all have to answer. Default: [`catch_up`](Self::catch_up).
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         self.catch_up()
+    }
+
+    /// What is stored, and what has left by itself, as far as that is known without asking anybody.
+    /// Default: nothing is known.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// Frees what has expired or is hidden, at once and on this node, and says how many entries that
+    /// were. Default: 0; a backend that is shared frees by itself.
+    fn sweep(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async { Ok(0) })
     }
 
     /// The prefix of all keys, where the provider needs to know it; the cache over it uses it too.
