@@ -21,6 +21,7 @@ mod deferred;
 pub mod engine;
 mod entry;
 mod error;
+mod events;
 mod key;
 pub mod log;
 mod merge_patch;
@@ -58,6 +59,7 @@ pub use codec::EncryptionKeys;
 pub use engine::MemoryTier;
 pub use entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Meta, Owner, Payload, Tags};
 pub use error::{Error, ErrorKind, Result};
+pub use events::{EntryKey, Event, Events, InvalidatedBy, MAX_EVENTS};
 #[doc(hidden)]
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};

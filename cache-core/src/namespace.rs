@@ -70,6 +70,12 @@ fn encode_level(level: &str, scope: &mut String) {
     }
 }
 
+/// The namespace and the key of a stored key.
+pub(crate) fn split(stored: &str) -> (&str, &str) {
+    let behind_prefix = stored.split_once(':').map_or(stored, |(_, rest)| rest);
+    behind_prefix.split_once(':').unwrap_or(("", behind_prefix))
+}
+
 /// The scope that a stored key is in, and those that this one is nested in, up to the root.
 pub(crate) fn scopes(key: &str) -> impl Iterator<Item = &str> {
     let root = key.find(':').map(|colon| &key[..=colon]);

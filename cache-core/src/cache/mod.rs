@@ -2,6 +2,7 @@
 
 mod batch;
 mod builder;
+mod events;
 mod global;
 mod invalidate;
 mod many;

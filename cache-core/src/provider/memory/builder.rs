@@ -1,7 +1,7 @@
 //! Settings of the memory provider.
 
-use super::MemoryProvider;
 use super::store::Store;
+use super::{MemoryProvider, departures};
 use crate::clock::Clock;
 use crate::log::{Caps, Log};
 
@@ -45,9 +45,11 @@ impl MemoryProviderBuilder {
 
     /// Builds the provider.
     pub fn build(self) -> MemoryProvider {
+        let log = Log::local(self.caps);
+        let departed = departures::telling(log.clone());
         MemoryProvider {
-            store: Store::new(self.max_bytes, self.clock.clone(), Box::new(|_, _, _| ())),
-            log: Log::local(self.caps),
+            store: Store::new(self.max_bytes, self.clock.clone(), departed),
+            log,
             clock: self.clock,
         }
     }

@@ -7,6 +7,8 @@ use moka::notification::RemovalCause;
 
 use crate::clock::Clock;
 use crate::entry::Entry;
+use crate::events::{EntryKey, Event, Told};
+use crate::log::Log;
 
 /// Why an entry has left its store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,6 +47,22 @@ impl Departure {
 /// It runs under the locks of the store: it must be quick, run none of the user's code, and take
 /// no lock under which anybody calls the store.
 pub(crate) type OnDeparture = Box<dyn Fn(&Arc<str>, &Entry, Departure) + Send + Sync>;
+
+/// Tells those who follow events.
+pub(super) fn telling(log: Log) -> OnDeparture {
+    Box::new(move |key, entry, why| {
+        log.events().tell(|| {
+            let place = EntryKey::new(Arc::clone(key));
+            Told::of(match why {
+                Departure::Expired => Event::Expired(place),
+                Departure::Evicted => Event::Evicted(place),
+                // Whoever stores in the place of what was hidden replaces nothing that there was.
+                Departure::Replaced if log.is_visible(key, entry.meta()) => Event::Replaced(place),
+                Departure::Replaced | Departure::Removed => Event::Removed(place),
+            })
+        });
+    })
+}
 
 /// How many entries have left a store for reasons that nobody asked for.
 #[derive(Debug, Default)]
