@@ -6,7 +6,7 @@ pub(crate) mod null;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(feature = "redis")]
-mod stored;
+pub(crate) mod stored;
 mod usage;
 
 use std::fmt::Debug;

@@ -28,6 +28,8 @@
 //! What is sealed is bound to the whole header but for the times, which the server sets and `expire`
 //! changes: they count as 0.
 
+#[cfg(feature = "testkit")]
+pub(crate) mod fuzz;
 mod reader;
 
 use std::sync::Arc;

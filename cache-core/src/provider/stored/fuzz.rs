@@ -1,0 +1,59 @@
+//! What must hold of any bytes that stand where an entry is looked for.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{FIXED, Header, Packing, decode, decode_header, timeless};
+#[cfg(feature = "encryption")]
+use crate::codec::EncryptionKeys;
+use crate::entry::{Owner, Payload};
+
+/// Reads `data` where the key stands that it names itself.
+pub(crate) fn from_anybody(data: &[u8]) {
+    let bytes = Bytes::copy_from_slice(data);
+    let key = own_key(data).unwrap_or("k");
+    if let Ok(header) = decode_header(key, data) {
+        assert_eq!(header.encode(key, 0).ok(), Some(with_times(data, &header)));
+    }
+    if let Ok((_, payload)) = decode(key, &bytes, &Packing::PLAIN) {
+        read_as_anything(&payload);
+    }
+    #[cfg(feature = "encryption")]
+    if let Ok((header, payload)) = decode(key, &bytes, &sealing()) {
+        let is_counter = matches!(payload, Payload::Counter(_));
+        assert!(is_counter && header.owner == Owner::HANDLE, "not sealed");
+    }
+    assert!(
+        decode_header(&format!("{key}x"), data).is_err(),
+        "another's"
+    );
+}
+
+fn own_key(data: &[u8]) -> Option<&str> {
+    let length = u16::from_be_bytes(data.get(68..70)?.try_into().ok()?);
+    let key = data.get(FIXED..FIXED + usize::from(length))?;
+    std::str::from_utf8(key).ok()
+}
+
+/// The header as it stands there.
+fn with_times(data: &[u8], header: &Header) -> Vec<u8> {
+    assert_eq!(timeless(data, header).len(), header.length);
+    data[..header.length].to_vec()
+}
+
+fn read_as_anything(payload: &Payload) {
+    let _ = payload.value::<Value>();
+    let _ = payload.value::<String>();
+    let _ = payload.value::<Vec<u8>>();
+    let _ = payload.value::<Option<(u64, f32, char)>>();
+    let _ = payload.as_number();
+}
+
+#[cfg(feature = "encryption")]
+fn sealing() -> Packing {
+    let keys = EncryptionKeys::new(9, [0xA5; 32]);
+    Packing {
+        keys: Some(keys),
+        ..Packing::PLAIN
+    }
+}
