@@ -47,7 +47,7 @@ pub use cache_macros::{cache_invalidate, cached};
 pub use self::config::{CacheConfig, CacheConfigBuilder};
 #[cfg(feature = "stream")]
 pub use cache::KeyStream;
-pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, Ping, Set, Update};
+pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, MAX_COUNTED, Ping, Set, Update};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};
@@ -64,7 +64,7 @@ pub use events::{EntryKey, Event, Events, InvalidatedBy, MAX_EVENTS};
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};
 pub use log::Invalidated;
-pub use metrics::{Metrics, Miss};
+pub use metrics::{Metrics, Miss, Times};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};

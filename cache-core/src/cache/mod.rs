@@ -6,6 +6,7 @@ mod events;
 mod global;
 mod invalidate;
 mod many;
+mod metrics;
 mod namespaces;
 mod ping;
 mod read;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub use batch::Batch;
 pub use builder::CacheBuilder;
+pub use namespaces::MAX_COUNTED;
 pub use ping::Ping;
 #[cfg(feature = "testkit")]
 pub(crate) use read::KeepOk;
@@ -39,7 +41,7 @@ use crate::engine::{Engine, Hit, Question, Reading, Turn};
 use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyBuffer;
-use crate::metrics::{Counters, Metrics, Miss};
+use crate::metrics::{Counters, Miss};
 use crate::namespace::{MAX_KEY_BYTES, Scope};
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{Capability, Provider};
@@ -194,12 +196,6 @@ impl Cache {
             reading: self.0.reading,
             fixed: Chain::new(),
         }
-    }
-
-    /// What this namespace has done since the cache was built, through any handle. Namespaces
-    /// inside it count for themselves.
-    pub fn metrics(&self) -> Metrics {
-        self.0.counters.snapshot()
     }
 
     /// What the provider can do; what it cannot answers

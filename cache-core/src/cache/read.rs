@@ -180,6 +180,10 @@ impl<T: Value, E> Outcome<Result<T, E>> for KeepOk {
         result.as_ref().ok().cloned()
     }
 
+    fn is_error(&self, result: &Result<T, E>) -> bool {
+        result.is_err()
+    }
+
     fn restored(&self, stored: T) -> Result<T, E> {
         Ok(stored)
     }

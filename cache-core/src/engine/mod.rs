@@ -6,6 +6,7 @@
 mod flight;
 mod join;
 mod look;
+mod measure;
 mod near;
 mod outcome;
 mod queue;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub(crate) use join::join_all;
 pub(crate) use look::Look;
+pub(crate) use measure::Measured;
 pub(crate) use near::Near;
 pub use outcome::Outcome;
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};

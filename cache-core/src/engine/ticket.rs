@@ -154,6 +154,10 @@ impl Ticket {
         self.joined = true;
     }
 
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Whether what is published can be stored: not where the cache cannot be reached, for one.
     pub fn is_storable(&self) -> bool {
         self.lease.is_some()

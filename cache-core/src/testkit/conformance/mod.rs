@@ -50,6 +50,7 @@ macro_rules! checks {
 pub mod basics;
 pub mod counters;
 pub mod expiry;
+pub mod figures;
 pub mod invalidation;
 pub mod listing;
 pub mod loading;
@@ -77,6 +78,7 @@ macro_rules! conformance {
         $crate::conformance_updates! { $fixture }
         $crate::conformance_invalidation! { $fixture }
         $crate::conformance_listing! { $fixture }
+        $crate::conformance_figures! { $fixture }
     };
 }
 
