@@ -36,6 +36,7 @@ mod terms;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod value;
+mod why;
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
@@ -78,3 +79,4 @@ pub use terms::{EntryOptions, Ttl};
 pub use value::{AnyValue, Local, Value, Weighed};
 #[doc(hidden)]
 pub use value::{Shape, downcast};
+pub use why::{Read, Source, Why};

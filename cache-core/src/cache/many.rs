@@ -190,7 +190,7 @@ impl<'k, T: Value, E: Clone> Many<'k, T, E> {
     fn take(&mut self, mut wanted: Wanted<'k>, hit: &Hit) {
         match hit.value() {
             Ok(value) => {
-                self.cache.counters().hit();
+                hit.count(self.cache.counters());
                 self.answers.insert(wanted.key, Ok(Some(value)));
             }
             Err(_) => {

@@ -230,9 +230,16 @@ impl Cache {
 
     /// Like [`peek`](Self::peek), for the value; it is a hit if it can be read as a `T`.
     pub(crate) fn peek_value<T: Value>(&self, key: &str, owner: Owner) -> Option<T> {
-        let value = self.peek_uncounted(key, owner)?.value().ok()?;
-        self.0.counters.hit();
+        let (value, _) = self.peek_read(key, owner)?;
         Some(value)
+    }
+
+    /// The same, with the hit.
+    pub(crate) fn peek_read<T: Value>(&self, key: &str, owner: Owner) -> Option<(T, Hit)> {
+        let hit = self.peek_uncounted(key, owner)?;
+        let value = hit.value().ok()?;
+        self.0.counters.hit();
+        Some((value, hit))
     }
 
     fn peek_uncounted(&self, key: &str, owner: Owner) -> Option<Hit> {
@@ -263,8 +270,8 @@ impl Cache {
                 Turn::Alone
             }
         };
-        if let Turn::Hit(_) = turn {
-            self.0.counters.hit();
+        if let Turn::Hit(hit) = &turn {
+            hit.count(self.counters());
         }
         turn
     }

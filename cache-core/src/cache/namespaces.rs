@@ -14,13 +14,15 @@ pub const MAX_COUNTED: usize = 4_096;
 pub(super) struct Namespaces {
     counted: Mutex<HashMap<Scope, Arc<Counters>>>,
     rest: Arc<Counters>,
+    provider: &'static str,
 }
 
 impl Namespaces {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(provider: &'static str) -> Self {
         Self {
             counted: Mutex::default(),
-            rest: Arc::new(Counters::of("(others)")),
+            rest: Arc::new(Counters::of("(others)", provider)),
+            provider,
         }
     }
 
@@ -51,7 +53,7 @@ impl Namespaces {
         if counted.len() >= MAX_COUNTED {
             return Arc::clone(&self.rest);
         }
-        let counters = Arc::new(Counters::of(scope.namespace()));
+        let counters = Arc::new(Counters::of(scope.namespace(), self.provider));
         counted.insert(scope.clone(), Arc::clone(&counters));
         counters
     }
@@ -63,7 +65,7 @@ mod tests {
 
     #[test]
     fn beyond_the_limit_namespaces_share_their_counters() {
-        let namespaces = Namespaces::new();
+        let namespaces = Namespaces::new("memory");
         let root = Scope::root("app");
         for index in 0..MAX_COUNTED {
             namespaces.counters(&root.nested(&index.to_string()));

@@ -93,7 +93,7 @@ impl Cache {
             };
             match hit.value() {
                 Ok(stored) => {
-                    self.counters().hit();
+                    hit.count(self.counters());
                     return Asked::Answer(outcome.restored(stored));
                 }
                 Err(_) => {

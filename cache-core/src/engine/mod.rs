@@ -40,6 +40,7 @@ use crate::log::Log;
 use crate::metrics::{Counters, Miss};
 use crate::provider::{Peek, Provider, Usage};
 use crate::terms::Ttl;
+use crate::why::Source;
 use flight::{Entered, Flight, Flights};
 use queue::{Queue, Turned};
 
@@ -52,6 +53,8 @@ pub(crate) struct Engine {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
+    /// Where what the provider answers is found.
+    source: Source,
     near: Option<Arc<Near>>,
     flights: Arc<Flights>,
     waits: Waits,
@@ -117,8 +120,13 @@ impl Engine {
         let flights = Arc::new(Flights::new());
         let watcher: Arc<dyn crate::log::Watcher> = flights.clone();
         log.watch(Arc::downgrade(&watcher));
+        let source = match provider.peek("") {
+            Peek::Ask => Source::Remote,
+            Peek::Found(_) | Peek::Absent => Source::Memory,
+        };
         Self {
             clock: provider.clock(),
+            source,
             provider,
             near,
             log,
@@ -179,13 +187,15 @@ impl Engine {
         let publication = self.log.publication();
         let now = self.clock.now();
         let near = self.near.as_ref().filter(|_| reading.near);
-        let entry = match (self.provider.peek(key), near) {
-            (Peek::Found(entry), _) if self.log.in_touch(now) => entry,
-            (Peek::Ask, Some(near)) if near.may_serve(&self.log, now) => near.get(key)?,
+        let (entry, source) = match (self.provider.peek(key), near) {
+            (Peek::Found(entry), _) if self.log.in_touch(now) => (entry, self.source),
+            (Peek::Ask, Some(near)) if near.may_serve(&self.log, now) => {
+                (near.get(key)?, Source::MemoryTier)
+            }
             _ => return None,
         };
         self.judge(key, &entry, owner, now, publication).ok()?;
-        Some(Hit::new(entry, now))
+        Some(Hit::new(entry, now, source))
     }
 
     /// Whether an entry may be shown to this owner now.

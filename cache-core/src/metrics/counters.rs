@@ -6,13 +6,15 @@ use std::time::Duration;
 use super::striped::Striped;
 use super::times::Clocked;
 use super::{Metrics, Miss};
+use crate::why::Source;
 
 /// What one namespace counts. Hits are counted apart by each thread; whatever else is counted has cost
 /// more than a shared counter does.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Whose they are, for the log.
+    /// Whose they are, for traces.
     namespace: Box<str>,
+    provider: &'static str,
     hits: Striped,
     misses: [AtomicU64; Miss::EVERY.len()],
     sets: AtomicU64,
@@ -24,9 +26,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn of(namespace: &str) -> Self {
+    pub(crate) fn of(namespace: &str, provider: &'static str) -> Self {
         Self {
             namespace: namespace.into(),
+            provider,
             ..Self::default()
         }
     }
@@ -35,12 +38,38 @@ impl Counters {
         &self.namespace
     }
 
+    pub(crate) fn provider(&self) -> &'static str {
+        self.provider
+    }
+
+    /// A hit at the first look into memory, which says nothing: there are too many of them.
     pub(crate) fn hit(&self) {
         self.hits.increment();
     }
 
+    /// A hit after that, which says where.
+    pub(crate) fn hit_from(&self, from: Source, age: Duration) {
+        self.hit();
+        tracing::debug!(
+            target: "cache_core",
+            provider = self.provider,
+            namespace = &*self.namespace,
+            why = "hit",
+            from = from.as_str(),
+            age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
+            "read"
+        );
+    }
+
     pub(crate) fn miss(&self, why: Miss) {
         self.misses[why as usize].fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(
+            target: "cache_core",
+            provider = self.provider,
+            namespace = &*self.namespace,
+            why = why.as_str(),
+            "read"
+        );
     }
 
     pub(crate) fn error(&self) {
@@ -64,11 +93,14 @@ impl Counters {
     }
 
     /// A load has ended.
-    pub(crate) fn loaded(&self, took: Duration) {
+    pub(crate) fn loaded(&self, took: Duration, is_error: bool) {
         self.load_times.record(took);
+        if is_error {
+            self.load_error();
+        }
     }
 
-    /// A load has ended, or is about to, in an error.
+    /// A load that has ended was an error after all.
     pub(crate) fn load_error(&self) {
         self.load_errors.fetch_add(1, Ordering::Relaxed);
     }

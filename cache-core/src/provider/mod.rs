@@ -3,6 +3,7 @@
 mod capability;
 pub(crate) mod memory;
 pub(crate) mod null;
+mod observe;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(feature = "redis")]
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use capability::Capability;
+pub use observe::observe;
 pub use usage::Usage;
 
 use crate::clock::Clock;
