@@ -48,7 +48,9 @@ pub use cache_macros::{cache_invalidate, cached};
 pub use self::config::{CacheConfig, CacheConfigBuilder};
 #[cfg(feature = "stream")]
 pub use cache::KeyStream;
-pub use cache::{Batch, Cache, CacheBuilder, Consistency, KeyScan, MAX_COUNTED, Ping, Set, Update};
+pub use cache::{
+    Batch, Cache, CacheBuilder, Consistency, KeyScan, MAX_COUNTED, MAX_EXPORTED, Ping, Set, Update,
+};
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
 pub use clock::{Clock, Timestamp};

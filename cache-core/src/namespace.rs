@@ -39,6 +39,12 @@ impl Scope {
         &self.0
     }
 
+    /// The deployment's prefix.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn prefix(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(prefix, _)| prefix)
+    }
+
     /// The namespace without the deployment's prefix; empty for the root.
     pub(crate) fn namespace(&self) -> &str {
         self.0

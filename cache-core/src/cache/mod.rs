@@ -9,6 +9,8 @@ mod many;
 mod metrics;
 mod namespaces;
 mod ping;
+#[cfg(feature = "metrics")]
+mod publish;
 mod read;
 mod scan;
 #[cfg(feature = "stream")]
@@ -25,7 +27,7 @@ use tokio::time::Instant;
 
 pub use batch::Batch;
 pub use builder::CacheBuilder;
-pub use namespaces::MAX_COUNTED;
+pub use namespaces::{MAX_COUNTED, MAX_EXPORTED};
 pub use ping::Ping;
 #[cfg(feature = "testkit")]
 pub(crate) use read::KeepOk;

@@ -10,6 +10,12 @@ use crate::namespace::Scope;
 /// counted together.
 pub const MAX_COUNTED: usize = 4_096;
 
+/// How many namespaces of one cache are exported one by one. All that are opened after these are
+/// exported together.
+pub const MAX_EXPORTED: usize = 64;
+
+const OTHERS: &str = "(others)";
+
 /// The counters by namespace. Beyond [`MAX_COUNTED`], further ones share one set.
 pub(super) struct Namespaces {
     counted: Mutex<HashMap<Scope, Arc<Counters>>>,
@@ -21,7 +27,7 @@ impl Namespaces {
     pub(super) fn new(provider: &'static str) -> Self {
         Self {
             counted: Mutex::default(),
-            rest: Arc::new(Counters::of("(others)", provider)),
+            rest: Arc::new(Counters::of(OTHERS, provider, OTHERS.into())),
             provider,
         }
     }
@@ -53,7 +59,13 @@ impl Namespaces {
         if counted.len() >= MAX_COUNTED {
             return Arc::clone(&self.rest);
         }
-        let counters = Arc::new(Counters::of(scope.namespace(), self.provider));
+        let label = match scope.namespace() {
+            _ if counted.len() >= MAX_EXPORTED => OTHERS,
+            "" => "(root)",
+            name => name,
+        };
+        let counters = Counters::of(scope.namespace(), self.provider, label.into());
+        let counters = Arc::new(counters);
         counted.insert(scope.clone(), Arc::clone(&counters));
         counters
     }

@@ -1,5 +1,6 @@
 //! The counters behind the figures.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,12 @@ pub(crate) struct Counters {
     /// Whose they are, for traces.
     namespace: Box<str>,
     provider: &'static str,
+    /// Whose they are, in what is exported; several namespaces can share one name there.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(dead_code, reason = "nothing is exported")
+    )]
+    label: Arc<str>,
     hits: Striped,
     misses: [AtomicU64; Miss::EVERY.len()],
     sets: AtomicU64,
@@ -26,10 +33,11 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn of(namespace: &str, provider: &'static str) -> Self {
+    pub(crate) fn of(namespace: &str, provider: &'static str, label: Arc<str>) -> Self {
         Self {
             namespace: namespace.into(),
             provider,
+            label,
             ..Self::default()
         }
     }
@@ -40,6 +48,12 @@ impl Counters {
 
     pub(crate) fn provider(&self) -> &'static str {
         self.provider
+    }
+
+    /// The namespace's name where every further one costs, as in what is exported.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn label(&self) -> &Arc<str> {
+        &self.label
     }
 
     /// A hit at the first look into memory, which says nothing: there are too many of them.
@@ -95,6 +109,8 @@ impl Counters {
     /// A load has ended.
     pub(crate) fn loaded(&self, took: Duration, is_error: bool) {
         self.load_times.record(took);
+        #[cfg(feature = "metrics")]
+        super::facade::load_took(self, took);
         if is_error {
             self.load_error();
         }

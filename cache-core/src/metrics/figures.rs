@@ -1,6 +1,6 @@
 //! The figures of one namespace, or of several together.
 
-use super::Times;
+use super::{Miss, Times};
 
 /// What a namespace has done since its cache was built, through any handle on this node. A cache
 /// that several nodes share is counted on each of them by itself.
@@ -54,6 +54,18 @@ impl Metrics {
             0.0
         } else {
             self.hits as f64 / reads as f64
+        }
+    }
+
+    /// The misses for this reason.
+    pub fn missed(&self, why: Miss) -> u64 {
+        match why {
+            Miss::Absent => self.absent,
+            Miss::Expired => self.expired,
+            Miss::Invalidated => self.invalidated,
+            Miss::Damaged => self.damaged,
+            Miss::WrongOwner => self.wrong_owner,
+            Miss::Bypassed => self.bypassed,
         }
     }
 

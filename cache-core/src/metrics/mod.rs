@@ -1,6 +1,8 @@
 //! What the cache did, in numbers: per namespace, and summed up when they are asked for.
 
 mod counters;
+#[cfg(feature = "metrics")]
+pub(crate) mod facade;
 mod figures;
 mod miss;
 mod striped;

@@ -5,20 +5,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
-use tracing::Span;
+#[cfg(feature = "metrics")]
+use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::instrument::{Instrument, Instrumented};
 
 use crate::error::Result;
+#[cfg(feature = "metrics")]
+use crate::metrics::facade;
 use crate::namespace;
 
 /// Puts a call of a backend into a span `cache.call` of level DEBUG, whose fields are `provider`,
 /// `operation`, `namespace` (of `key`, or of the first of several) and `outcome`: `ok`, or the
 /// [kind](crate::ErrorKind::as_str) of the error. A call that was dropped has no outcome. No key is in
-/// it.
+/// it. With the feature `metrics` its time goes into the histogram `cache_call_duration_seconds`.
 ///
 /// The Redis provider does so with every call; it is here for providers of your own. Where nobody
-/// listens it costs a look at a flag.
+/// listens to traces it costs a look at a flag.
 ///
 /// ```
 /// use cache_core::Result;
@@ -51,6 +54,7 @@ where
     }
     Observed {
         call: call.instrument(span),
+        watch: Watch::new(provider, operation),
     }
 }
 
@@ -59,6 +63,7 @@ pin_project! {
     struct Observed<F> {
         #[pin]
         call: Instrumented<F>,
+        watch: Watch,
     }
 }
 
@@ -67,16 +72,55 @@ impl<T, F: Future<Output = Result<T>>> Future for Observed<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
+        this.watch.start();
         let result = ready!(this.call.as_mut().poll(context));
-        ended(this.call.span(), &result);
+        let outcome = outcome(&result);
+        this.call.span().record("outcome", outcome);
+        this.watch.stop(outcome);
         Poll::Ready(result)
     }
 }
 
-fn ended<T>(span: &Span, result: &Result<T>) {
-    if !span.is_disabled() {
-        span.record("outcome", outcome(result));
+/// Times the call where somebody wants to know.
+struct Watch {
+    #[cfg(feature = "metrics")]
+    call: facade::Call,
+    #[cfg(feature = "metrics")]
+    began: Option<Instant>,
+}
+
+#[cfg(feature = "metrics")]
+impl Watch {
+    fn new(provider: &'static str, operation: &'static str) -> Self {
+        Self {
+            call: facade::Call {
+                provider,
+                operation,
+            },
+            began: None,
+        }
     }
+
+    fn start(&mut self) {
+        self.began.get_or_insert_with(Instant::now);
+    }
+
+    fn stop(&self, outcome: &'static str) {
+        if let Some(began) = self.began {
+            self.call.took(began.elapsed(), outcome);
+        }
+    }
+}
+
+#[cfg(not(feature = "metrics"))]
+impl Watch {
+    fn new(_provider: &'static str, _operation: &'static str) -> Self {
+        Self {}
+    }
+
+    fn start(&mut self) {}
+
+    fn stop(&self, _outcome: &'static str) {}
 }
 
 fn outcome<T>(result: &Result<T>) -> &'static str {
