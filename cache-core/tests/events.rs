@@ -227,6 +227,19 @@ async fn a_reader_that_calls_the_cache_when_it_is_woken_meets_no_lock() {
 }
 
 #[tokio::test]
+async fn a_callback_is_called_with_each_event_until_the_cache_is_gone() {
+    let cache = Cache::memory();
+    let mut called = Vec::new();
+    let follows = cache.events().for_each(|event| called.push(event));
+    cache.invalidate_tag("a").await.unwrap();
+    cache.invalidate_tag("b").await.unwrap();
+    drop(cache);
+    follows.await;
+    let tags = ["a", "b"].map(|tag| Event::Invalidated(InvalidatedBy::Tag(tag.into())));
+    assert_eq!(called, tags);
+}
+
+#[tokio::test]
 async fn following_ends_with_the_cache_and_does_not_keep_it() {
     let cache = Cache::memory();
     let mut events = cache.events();

@@ -14,6 +14,9 @@ impl Cache {
     /// for tests: under a manual [`Clock`](crate::Clock) nothing else frees what has expired. On a
     /// Redis server the provider's own sweeper is at work all the time.
     ///
+    /// Under the machine's clock an entry can be freed about a second after it has expired, and no
+    /// earlier; under a manual one at once.
+    ///
     /// All namespaces are swept. It takes time in proportion to what is stored: one look at every
     /// entry, then the freeing, a thousand at a time. Dropping the future leaves the rest for
     /// later.

@@ -44,6 +44,28 @@ impl Events {
         }
     }
 
+    /// Calls `handle` with each event, until the cache and all its handles are gone: what to
+    /// `tokio::spawn` where a callback is wanted. It runs in this future alone, one event after the
+    /// other, and holds up nobody else.
+    ///
+    /// ```
+    /// # async fn example(cache: cache_core::Cache) {
+    /// use cache_core::Event;
+    ///
+    /// let evicted = cache.events().for_each(|event| {
+    ///     if let Event::Evicted(entry) = event {
+    ///         println!("no room in {}", entry.namespace());
+    ///     }
+    /// });
+    /// tokio::spawn(evicted);
+    /// # }
+    /// ```
+    pub async fn for_each(mut self, mut handle: impl FnMut(Event)) {
+        while let Some(event) = self.next().await {
+            handle(event);
+        }
+    }
+
     /// The next event that has happened already; `None` if there is none now.
     pub fn try_next(&mut self) -> Option<Event> {
         loop {

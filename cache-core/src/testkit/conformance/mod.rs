@@ -49,6 +49,7 @@ macro_rules! checks {
 
 pub mod basics;
 pub mod counters;
+pub mod events;
 pub mod expiry;
 pub mod figures;
 pub mod invalidation;
@@ -79,6 +80,7 @@ macro_rules! conformance {
         $crate::conformance_invalidation! { $fixture }
         $crate::conformance_listing! { $fixture }
         $crate::conformance_figures! { $fixture }
+        $crate::conformance_events! { $fixture }
     };
 }
 
