@@ -3,10 +3,14 @@
 use bytes::Bytes;
 use serde_json::Value;
 
+#[cfg(feature = "encryption")]
+use super::Form;
 use super::{FIXED, Header, Packing, decode, decode_header, timeless};
 #[cfg(feature = "encryption")]
 use crate::codec::EncryptionKeys;
-use crate::entry::{Owner, Payload};
+#[cfg(feature = "encryption")]
+use crate::entry::Owner;
+use crate::entry::Payload;
 
 /// Reads `data` where the key stands that it names itself.
 pub(crate) fn from_anybody(data: &[u8]) {
@@ -19,9 +23,9 @@ pub(crate) fn from_anybody(data: &[u8]) {
         read_as_anything(&payload);
     }
     #[cfg(feature = "encryption")]
-    if let Ok((header, payload)) = decode(key, &bytes, &sealing()) {
-        let is_counter = matches!(payload, Payload::Counter(_));
-        assert!(is_counter && header.owner == Owner::HANDLE, "not sealed");
+    if let Ok((header, _)) = decode(key, &bytes, &sealing()) {
+        let is_counter = header.form == Form::Counter && header.owner == Owner::HANDLE;
+        assert!(is_counter || header.form == Form::Lease, "not sealed");
     }
     assert!(
         decode_header(&format!("{key}x"), data).is_err(),
