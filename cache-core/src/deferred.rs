@@ -1,24 +1,34 @@
-//! Values are dropped outside locks: their `Drop` is the user's code and may call the cache.
+//! What would run the user's code waits until no lock is held: values are dropped, and readers of
+//! events are woken, outside locks. Both may call the cache.
 //!
 //! A store that replaces or evicts an entry may drop it at any moment, on any thread that happens
 //! to clean up. While a thread is in a [`section`], what entries hold is set aside instead, and
-//! dropped when the section, and with it the lock, has ended.
+//! dropped when the section, and with it the lock, has ended. Events are handed on then, too.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use crate::entry::Payload;
+use crate::events::{Hub, Told};
 
 #[derive(Default)]
 struct Held {
     depth: usize,
+    aside: Aside,
+}
+
+/// What waits for the end of a section.
+#[derive(Default)]
+struct Aside {
     payloads: Vec<Payload>,
+    events: Vec<(Arc<Hub>, Told)>,
 }
 
 thread_local! {
     static HELD: RefCell<Held> = RefCell::default();
 }
 
-/// Runs `work`, which takes locks and gives them back, without dropping any value meanwhile.
+/// Runs `work`, which takes locks and gives them back, without running the user's code meanwhile.
 pub(crate) fn section<T>(work: impl FnOnce() -> T) -> T {
     // A thread that is ending has no place to set anything aside.
     let entered = HELD.try_with(|held| held.borrow_mut().depth += 1);
@@ -28,14 +38,30 @@ pub(crate) fn section<T>(work: impl FnOnce() -> T) -> T {
 
 /// Drops what an entry held, now or at the end of the section.
 pub(crate) fn discard(payload: Payload) {
-    let mut payload = Some(payload);
-    // A thread that is ending has no sections any more; `payload` then drops here.
+    // What is not set aside drops here.
+    let _ = set_aside(payload, |aside, payload| aside.payloads.push(payload));
+}
+
+/// Hands an event on, now or at the end of the section.
+pub(crate) fn tell(hub: &Arc<Hub>, told: Told) {
+    let event = (Arc::clone(hub), told);
+    if let Some((hub, told)) = set_aside(event, |aside, event| aside.events.push(event)) {
+        hub.send(told);
+    }
+}
+
+/// Gives `what` back if no section is being run: a thread that is ending has none any more.
+fn set_aside<T>(what: T, keep: impl FnOnce(&mut Aside, T)) -> Option<T> {
+    let mut what = Some(what);
     let _ = HELD.try_with(|held| {
         let mut held = held.borrow_mut();
-        if held.depth > 0 {
-            held.payloads.extend(payload.take());
+        if held.depth > 0
+            && let Some(what) = what.take()
+        {
+            keep(&mut held.aside, what);
         }
     });
+    what
 }
 
 struct Leaving;
@@ -45,13 +71,15 @@ impl Drop for Leaving {
         let released = HELD.try_with(|held| {
             let mut held = held.borrow_mut();
             held.depth -= 1;
-            if held.depth == 0 {
-                std::mem::take(&mut held.payloads)
-            } else {
-                Vec::new()
-            }
+            (held.depth == 0).then(|| std::mem::take(&mut held.aside))
         });
-        drop(released);
+        let Ok(Some(Aside { payloads, events })) = released else {
+            return;
+        };
+        for (hub, told) in events {
+            hub.send(told);
+        }
+        drop(payloads);
     }
 }
 

@@ -36,6 +36,27 @@ pub enum ErrorKind {
     Configuration,
 }
 
+impl ErrorKind {
+    /// The kind's name in metrics and traces, such as `timeout` or `wrong_type`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidKey => "invalid_key",
+            Self::InvalidPattern => "invalid_pattern",
+            Self::InvalidTag => "invalid_tag",
+            Self::Encode => "encode",
+            Self::Decode => "decode",
+            Self::WrongType => "wrong_type",
+            Self::Overflow => "overflow",
+            Self::Connection => "connection",
+            Self::Timeout => "timeout",
+            Self::Backend => "backend",
+            Self::Unready => "unready",
+            Self::Unsupported => "unsupported",
+            Self::Configuration => "configuration",
+        }
+    }
+}
+
 /// An operation on the cache that did not succeed.
 ///
 /// `Display` prints this level only; [`source`](StdError::source) has the rest. Messages name

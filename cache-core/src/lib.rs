@@ -21,6 +21,7 @@ mod deferred;
 pub mod engine;
 mod entry;
 mod error;
+mod events;
 mod key;
 pub mod log;
 mod merge_patch;
@@ -35,6 +36,7 @@ mod terms;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod value;
+mod why;
 
 #[cfg(feature = "macros")]
 #[doc(hidden)]
@@ -47,8 +49,8 @@ pub use self::config::{CacheConfig, CacheConfigBuilder};
 #[cfg(feature = "stream")]
 pub use cache::KeyStream;
 pub use cache::{
-    Batch, Cache, CacheBuilder, Consistency, KeyScan, Lock, LockGuard, Ping, RateLimiter, Set,
-    Update,
+    Batch, Cache, CacheBuilder, Consistency, KeyScan, Lock, LockGuard, MAX_COUNTED, MAX_EXPORTED,
+    Ping, RateLimiter, Set, Update,
 };
 #[cfg(feature = "testkit")]
 pub use clock::ManualClock;
@@ -61,11 +63,12 @@ pub use codec::EncryptionKeys;
 pub use engine::MemoryTier;
 pub use entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Meta, Owner, Payload, Tags};
 pub use error::{Error, ErrorKind, Result};
+pub use events::{EntryKey, Event, Events, InvalidatedBy, MAX_EVENTS};
 #[doc(hidden)]
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};
 pub use log::Invalidated;
-pub use metrics::{Metrics, Miss};
+pub use metrics::{Metrics, Miss, Times};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 #[cfg(feature = "disk")]
@@ -81,3 +84,4 @@ pub use terms::{EntryOptions, Ttl};
 pub use value::{AnyValue, Local, Value, Weighed};
 #[doc(hidden)]
 pub use value::{Shape, downcast};
+pub use why::{Read, Source, Why};

@@ -39,6 +39,12 @@ impl Scope {
         &self.0
     }
 
+    /// The deployment's prefix.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn prefix(&self) -> &str {
+        self.0.split_once(':').map_or(&self.0, |(prefix, _)| prefix)
+    }
+
     /// The namespace without the deployment's prefix; empty for the root.
     pub(crate) fn namespace(&self) -> &str {
         self.0
@@ -68,6 +74,12 @@ fn encode_level(level: &str, scope: &mut String) {
             _ => write!(scope, "%{byte:02X}").expect("a String takes all that is written"),
         }
     }
+}
+
+/// The namespace and the key of a stored key.
+pub(crate) fn split(stored: &str) -> (&str, &str) {
+    let behind_prefix = stored.split_once(':').map_or(stored, |(_, rest)| rest);
+    behind_prefix.split_once(':').unwrap_or(("", behind_prefix))
 }
 
 /// The scope that a stored key is in, and those that this one is nested in, up to the root.

@@ -1,11 +1,19 @@
-//! What a memory hit costs: no allocation, neither for the key nor for the answer.
+//! What a memory hit costs: no allocation of ours, neither for the key nor for the answer.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 
 use cache_core::{Cache, Owner};
 
-const HITS: usize = 100;
+const HITS: u64 = 100;
+
+/// moka's memory reclamation allocates about once in 100 reads, as soon as anything was ever written
+/// or removed; a hit of ours would each time.
+#[track_caller]
+fn assert_no_hit_allocates(hits: impl FnOnce()) {
+    let allocations = allocation_counter::measure(hits).count_total;
+    assert!(allocations < HITS / 20, "{allocations} in {HITS} hits");
+}
 
 #[test]
 fn a_memory_hit_allocates_nothing() {
@@ -25,9 +33,9 @@ fn a_memory_hit_allocates_nothing() {
     };
     // moka sets up its statistics on the first reads.
     peek();
-    assert_eq!(allocation_counter::measure(peek).count_total, 0);
+    assert_no_hit_allocates(peek);
 
-    let reads = allocation_counter::measure(|| {
+    assert_no_hit_allocates(|| {
         runtime.block_on(async {
             for _ in 0..HITS {
                 let load = || async { Ok::<Arc<String>, Infallible>(Arc::default()) };
@@ -35,5 +43,4 @@ fn a_memory_hit_allocates_nothing() {
             }
         });
     });
-    assert_eq!(reads.count_total, 0);
 }

@@ -54,7 +54,8 @@ pub(crate) async fn lead<S, R, B>(
 {
     let requested = SystemTime::now();
     let forsaken = forsaken(&ticket, &mut client, &shared.detached);
-    let response = match ticket.run(unless(forsaken, upstream.send())).await {
+    let send = ticket.measure(upstream.send(), Result::is_err);
+    let response = match ticket.run(unless(forsaken, send)).await {
         Some(Ok(response)) => response,
         None => return,
         Some(Err(error)) => {

@@ -4,6 +4,7 @@ pub mod cluster;
 pub mod cluster_node;
 pub mod fake_sentinel;
 pub mod faults;
+pub mod listener;
 pub mod redis_node;
 pub mod redis_server;
 pub mod replicated;

@@ -84,7 +84,8 @@ impl<O> Call<O> {
         F: Future<Output = R>,
     {
         let Some(key) = &self.key else {
-            return body.await;
+            let is_error = |result: &R| self.outcome.is_error(result);
+            return self.cache.measure(body, is_error).await;
         };
         let (options, load) = (|| self.options, move || body);
         self.cache

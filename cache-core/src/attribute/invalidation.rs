@@ -101,7 +101,8 @@ impl Pending {
         if self.records.is_empty() {
             return;
         }
-        let invalidated = self.cache.append("cache_invalidate", &self.records).await;
+        let operation = "cache_invalidate";
+        let invalidated = self.cache.invalidate_all(operation, &self.records).await;
         if let Err(error) = invalidated {
             self.failed(&error);
         }

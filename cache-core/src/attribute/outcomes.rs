@@ -116,6 +116,10 @@ impl<T: Value, E, S: ShareError<E>> Outcome<Result<T, E>> for OnlyOk<T, E, S> {
         result.as_ref().ok().cloned()
     }
 
+    fn is_error(&self, result: &Result<T, E>) -> bool {
+        result.is_err()
+    }
+
     fn restored(&self, stored: T) -> Result<T, E> {
         Ok(stored)
     }
@@ -134,6 +138,10 @@ impl<T: Value, E, S: ShareError<E>> Outcome<Result<Option<T>, E>> for OnlyOkSome
 
     fn stored(&self, result: &Result<Option<T>, E>) -> Option<T> {
         result.as_ref().ok()?.clone()
+    }
+
+    fn is_error(&self, result: &Result<Option<T>, E>) -> bool {
+        result.is_err()
     }
 
     fn restored(&self, stored: T) -> Result<Option<T>, E> {

@@ -101,8 +101,7 @@ impl Batch {
         if self.records.is_empty() {
             return Ok(Invalidated::Applied);
         }
-        let invalidation = self.cache.append("invalidate", &self.records).await?;
-        Ok(invalidation.state)
+        self.cache.invalidate_all("invalidate", &self.records).await
     }
 }
 

@@ -132,7 +132,7 @@ impl CacheBuilder {
         let prefix = self.key_prefix.as_deref().or(own).unwrap_or("cache");
         check_prefix(prefix, own)?;
         let scope = Scope::root(prefix);
-        let namespaces = Arc::new(Namespaces::new());
+        let namespaces = Arc::new(Namespaces::new(self.provider.name()));
         let (near, waits) = (self.near()?, self.waits()?);
         Ok(Cache(Arc::new(Handle {
             counters: namespaces.counters(&scope),

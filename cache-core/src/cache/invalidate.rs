@@ -43,7 +43,9 @@ impl Cache {
         let keys = self.full_keys(keys)?;
         let records: Vec<Record> = keys.into_iter().map(Record::Key).collect();
         let existed = self.apply("delete", &records).await?;
-        Ok(existed.into_iter().filter(|existed| *existed).count() as u64)
+        let count = existed.into_iter().filter(|existed| *existed).count() as u64;
+        self.counters().deleted(count);
+        Ok(count)
     }
 
     /// Makes every value of this namespace go whose key matches the glob, in constant time: one
@@ -100,6 +102,7 @@ impl Cache {
         while let Some(from) = cursor {
             let freed = self.free_hidden(&pattern, from, &undo).await;
             let (freed, next) = freed.map_err(|error| self.during("delete_by_pattern", error))?;
+            self.counters().deleted(freed);
             count += freed;
             cursor = next;
         }
@@ -137,7 +140,17 @@ impl Cache {
     }
 
     async fn record(&self, operation: &'static str, record: Record) -> Result<Invalidated> {
-        let invalidation = self.append(operation, &[record]).await?;
+        self.invalidate_all(operation, &[record]).await
+    }
+
+    /// Makes what these records name go, as somebody has asked for.
+    pub(crate) async fn invalidate_all(
+        &self,
+        operation: &'static str,
+        records: &[Record],
+    ) -> Result<Invalidated> {
+        let invalidation = self.append(operation, records).await?;
+        self.counters().invalidated(records.len());
         Ok(invalidation.state)
     }
 
@@ -156,11 +169,7 @@ impl Cache {
         Err(self.during(operation, Error::new(ErrorKind::Connection, message)))
     }
 
-    pub(crate) async fn append(
-        &self,
-        operation: &'static str,
-        records: &[Record],
-    ) -> Result<Invalidation> {
+    async fn append(&self, operation: &'static str, records: &[Record]) -> Result<Invalidation> {
         let appended = self.engine().provider.invalidate(records).await;
         appended.map_err(|error| self.during(operation, error))
     }

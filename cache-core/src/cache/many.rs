@@ -107,7 +107,8 @@ impl Cache {
             let asked = many.asked(&led);
             if !asked.is_empty() {
                 let (names, tickets): (Vec<_>, Vec<_>) = led.into_iter().unzip();
-                let loaded = Ticket::run_all(&tickets, load(asked)).await;
+                let load = self.measure(load(asked), Result::is_err);
+                let loaded = Ticket::run_all(&tickets, load).await;
                 let led = names.into_iter().zip(tickets);
                 many.settle(led, loaded, &options).await;
             }
@@ -189,7 +190,7 @@ impl<'k, T: Value, E: Clone> Many<'k, T, E> {
     fn take(&mut self, mut wanted: Wanted<'k>, hit: &Hit) {
         match hit.value() {
             Ok(value) => {
-                self.cache.counters().hit();
+                hit.count(self.cache.counters());
                 self.answers.insert(wanted.key, Ok(Some(value)));
             }
             Err(_) => {
@@ -214,6 +215,9 @@ impl<'k, T: Value, E: Clone> Many<'k, T, E> {
         I: IntoIterator<Item = (String, Result<T, E>)>,
     {
         let loaded = loaded.map(|loaded| loaded.into_iter().collect::<HashMap<_, _>>());
+        if loaded.iter().flat_map(HashMap::values).any(Result::is_err) {
+            self.cache.counters().load_error();
+        }
         let result = |key: &str| match &loaded {
             Ok(loaded) => loaded.get(key).cloned().transpose(),
             Err(error) => Err(error.clone()),

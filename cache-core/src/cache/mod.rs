@@ -2,17 +2,22 @@
 
 mod batch;
 mod builder;
+mod events;
 mod global;
 mod invalidate;
 mod limit;
 mod lock;
 mod many;
+mod metrics;
 mod namespaces;
 mod ping;
+#[cfg(feature = "metrics")]
+mod publish;
 mod read;
 mod scan;
 #[cfg(feature = "stream")]
 mod stream;
+mod sweep;
 mod through;
 mod update;
 mod write;
@@ -26,6 +31,7 @@ pub use batch::Batch;
 pub use builder::CacheBuilder;
 pub use limit::RateLimiter;
 pub use lock::{Lock, LockGuard};
+pub use namespaces::{MAX_COUNTED, MAX_EXPORTED};
 pub use ping::Ping;
 #[cfg(feature = "testkit")]
 pub(crate) use read::KeepOk;
@@ -41,7 +47,7 @@ use crate::engine::{Engine, Hit, Question, Reading, Turn};
 use crate::entry::Owner;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyBuffer;
-use crate::metrics::{Counters, Metrics, Miss};
+use crate::metrics::{Counters, Miss};
 use crate::namespace::{MAX_KEY_BYTES, Scope};
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{Capability, Provider};
@@ -198,12 +204,6 @@ impl Cache {
         }
     }
 
-    /// What this namespace has done since the cache was built, through any handle. Namespaces
-    /// inside it count for themselves.
-    pub fn metrics(&self) -> Metrics {
-        self.0.counters.snapshot()
-    }
-
     /// What the provider can do; what it cannot answers
     /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported).
     pub fn capability(&self) -> Capability {
@@ -236,9 +236,16 @@ impl Cache {
 
     /// Like [`peek`](Self::peek), for the value; it is a hit if it can be read as a `T`.
     pub(crate) fn peek_value<T: Value>(&self, key: &str, owner: Owner) -> Option<T> {
-        let value = self.peek_uncounted(key, owner)?.value().ok()?;
-        self.0.counters.hit();
+        let (value, _) = self.peek_read(key, owner)?;
         Some(value)
+    }
+
+    /// The same, with the hit.
+    pub(crate) fn peek_read<T: Value>(&self, key: &str, owner: Owner) -> Option<(T, Hit)> {
+        let hit = self.peek_uncounted(key, owner)?;
+        let value = hit.value().ok()?;
+        self.0.counters.hit();
+        Some((value, hit))
     }
 
     fn peek_uncounted(&self, key: &str, owner: Owner) -> Option<Hit> {
@@ -269,8 +276,8 @@ impl Cache {
                 Turn::Alone
             }
         };
-        if let Turn::Hit(_) = turn {
-            self.0.counters.hit();
+        if let Turn::Hit(hit) = &turn {
+            hit.count(self.counters());
         }
         turn
     }

@@ -10,6 +10,7 @@ use crate::metrics::Miss;
 use crate::provider::Found;
 use crate::terms::{EntryOptions, Ttl};
 use crate::value::Value;
+use crate::why::{Read, Why};
 
 impl Cache {
     /// The value at `key`; `None` if there is none that may be shown. Never loads.
@@ -24,17 +25,57 @@ impl Cache {
         if let Some(value) = self.peek_value(key, Owner::HANDLE) {
             return Ok(Some(value));
         }
-        if self.0.reading.strict {
-            // Catches up before it reads, so that what it reads may be kept.
-            let values = self.get_many(&[key]).await?;
-            return Ok(values.into_iter().next().flatten());
-        }
-        let question = self.question(key, Owner::HANDLE, &EntryOptions::new())?;
-        let look = self.engine().look(&question).await;
-        match look.map_err(|error| self.during("get", error))? {
+        match self.look(key).await? {
             Look::Bypass => Err(self.out_of_touch("get")),
             look => Ok(self.value_of(&look)),
         }
+    }
+
+    /// Like [`get`](Self::get), and says why: where the value was found and how old it is, or why
+    /// there is none. Where the node is out of touch with its backend this is no error, but
+    /// [`Why::Bypass`].
+    ///
+    /// ```
+    /// use cache_core::{Cache, Miss, Source, Why};
+    ///
+    /// # async fn example() -> Result<(), cache_core::Error> {
+    /// let cache = Cache::memory();
+    /// cache.set("greeting", "hello").await?;
+    /// let read = cache.read::<String>("greeting").await?;
+    /// assert_eq!(read.value.as_deref(), Some("hello"));
+    /// assert!(matches!(read.why, Why::Hit { from: Source::Memory, .. }));
+    ///
+    /// cache.invalidate("greeting").await?;
+    /// let read = cache.read::<String>("greeting").await?;
+    /// assert_eq!((read.value, read.why), (None, Why::Miss(Miss::Absent)));
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(example()).unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey), or what the backend answered.
+    pub async fn read<T: Value>(&self, key: &str) -> Result<Read<T>> {
+        if let Some((value, hit)) = self.peek_read(key, Owner::HANDLE) {
+            return Ok(Read {
+                value: Some(value),
+                why: hit.why(),
+            });
+        }
+        Ok(self.read_of(&self.look(key).await?))
+    }
+
+    /// Looks for what this handle has stored.
+    async fn look(&self, key: &str) -> Result<Look> {
+        let question = self.question(key, Owner::HANDLE, &EntryOptions::new())?;
+        let engine = self.engine();
+        let look = match self.0.reading.strict && engine.log.in_touch(engine.clock.now()) {
+            // Catches up before it reads, so that what it reads may be kept.
+            true => engine.look_many(&[&question]).await.map(only),
+            false => engine.look(&question).await,
+        };
+        look.map_err(|error| self.during("get", error))
     }
 
     /// The values at `keys`, in their order, in one round trip.
@@ -54,16 +95,29 @@ impl Cache {
     }
 
     fn value_of<T: Value>(&self, look: &Look) -> Option<T> {
-        let value = match look {
-            Look::Hit(hit) => hit.value().map_err(|_| Miss::Damaged),
-            Look::Miss { why, .. } => Err(*why),
-            Look::Bypass => Err(Miss::Bypassed),
+        self.read_of(look).value
+    }
+
+    fn read_of<T: Value>(&self, look: &Look) -> Read<T> {
+        let why = match look {
+            Look::Hit(hit) => match hit.value() {
+                Ok(value) => {
+                    hit.count(self.counters());
+                    return Read {
+                        value: Some(value),
+                        why: hit.why(),
+                    };
+                }
+                Err(_) => Miss::Damaged,
+            },
+            Look::Miss { why, .. } => *why,
+            Look::Bypass => Miss::Bypassed,
         };
-        match &value {
-            Ok(_) => self.counters().hit(),
-            Err(why) => self.counters().miss(*why),
+        self.counters().miss(why);
+        Read {
+            value: None,
+            why: Why::from(why),
         }
-        value.ok()
     }
 
     /// Whether there is a value at `key` that may be shown to whoever stored it. Reads no value.
@@ -170,6 +224,10 @@ impl Cache {
     }
 }
 
+fn only(looks: Vec<Look>) -> Look {
+    looks.into_iter().next().unwrap_or(Look::Bypass)
+}
+
 /// Keeps what is `Ok`.
 pub(crate) struct KeepOk;
 
@@ -178,6 +236,10 @@ impl<T: Value, E> Outcome<Result<T, E>> for KeepOk {
 
     fn stored(&self, result: &Result<T, E>) -> Option<T> {
         result.as_ref().ok().cloned()
+    }
+
+    fn is_error(&self, result: &Result<T, E>) -> bool {
+        result.is_err()
     }
 
     fn restored(&self, stored: T) -> Result<T, E> {

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use super::Cache;
-use crate::engine::{Followed, Outcome, Question, Ticket, Turn};
+use crate::engine::{Followed, Measured, Outcome, Question, Ticket, Turn};
 use crate::entry::Owner;
 use crate::metrics::Miss;
 use crate::terms::EntryOptions;
@@ -52,12 +52,25 @@ impl Cache {
         match asked {
             Asked::Answer(result) => result,
             Asked::Load(ticket) => {
-                let result = ticket.run(load()).await;
+                let load = ticket.measure(load(), |result| outcome.is_error(result));
+                let result = ticket.run(load).await;
                 settle(ticket, &result, &outcome, options).await;
                 result
             }
-            Asked::Alone => load().await,
+            Asked::Alone => {
+                self.measure(load(), |result| outcome.is_error(result))
+                    .await
+            }
         }
+    }
+
+    /// Runs a load that is nobody else's, and counts it.
+    pub(crate) fn measure<F: Future>(
+        &self,
+        load: F,
+        is_error: impl FnOnce(&F::Output) -> bool,
+    ) -> impl Future<Output = F::Output> {
+        Measured::new(self.counters(), load, is_error)
     }
 
     async fn ask<R, O: Outcome<R>>(&self, mut question: Question, outcome: &O) -> Asked<R> {
@@ -80,7 +93,7 @@ impl Cache {
             };
             match hit.value() {
                 Ok(stored) => {
-                    self.counters().hit();
+                    hit.count(self.counters());
                     return Asked::Answer(outcome.restored(stored));
                 }
                 Err(_) => {

@@ -157,6 +157,7 @@ impl<T: Value> Update<'_, T> {
         };
         let changed = cache.change(key.as_str(), &patch, ttl).await;
         let changed = changed.map_err(failed)?;
+        cache.counters().set(changed.iter().len());
         if ends && changed.is_some() {
             cache.delete(&self.key).await?;
         }

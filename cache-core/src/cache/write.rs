@@ -82,6 +82,7 @@ impl Cache {
             self.apply(operation, &gone).await?;
             return Ok(());
         }
+        let count = payloads.len();
         let entry = |payload| Arc::new(self.entry(payload, terms));
         let entries: Vec<(Box<str>, Arc<Entry>)> = payloads
             .into_iter()
@@ -92,7 +93,9 @@ impl Cache {
             .map(|(key, entry)| (&**key, Arc::clone(entry)))
             .collect();
         let stored = self.engine().provider.set(entries).await;
-        stored.map_err(|error| self.during(operation, error))
+        stored.map_err(|error| self.during(operation, error))?;
+        self.counters().set(count);
+        Ok(())
     }
 
     fn entry(&self, payload: Payload, terms: &Terms) -> Entry {
@@ -138,7 +141,9 @@ impl Cache {
         let fresh = Arc::new(self.entry(Payload::Counter(amount), &terms));
         let provider = &self.engine().provider;
         let sum = provider.increment(key.as_str(), amount, fresh).await;
-        sum.map_err(|error| self.during("increment", error))
+        let sum = sum.map_err(|error| self.during("increment", error))?;
+        self.counters().set(1);
+        Ok(sum)
     }
 
     /// Takes `amount`, which may be negative, off the counter at `key`, and returns what is left.

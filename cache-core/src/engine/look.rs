@@ -12,6 +12,7 @@ use crate::entry::{Entry, EntryId};
 use crate::error::Result;
 use crate::metrics::Miss;
 use crate::provider::{Peek, Slot};
+use crate::why::Source;
 
 /// What a look into the store found.
 pub(crate) enum Look {
@@ -94,7 +95,8 @@ impl Engine {
 
     fn copy_of(&self, question: &Question, publication: u64) -> Option<Hit> {
         let copy = self.near_for(question)?.get(&question.key)?;
-        self.judge_entry(question, copy, publication).ok()
+        let hit = self.judge_entry(question, copy, publication).ok()?;
+        Some(hit.found_in(Source::MemoryTier))
     }
 
     /// Shows the copy in memory, if it still may be shown; else asks the remote tier.
@@ -165,7 +167,7 @@ impl Engine {
         }
         self.judge(&question.key, &entry, question.owner, now, publication)
             .map_err(|why| (why, id))?;
-        Ok(Hit::new(entry, now))
+        Ok(Hit::new(entry, now, self.source))
     }
 }
 

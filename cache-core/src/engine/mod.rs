@@ -6,6 +6,7 @@
 mod flight;
 mod join;
 mod look;
+mod measure;
 mod near;
 mod outcome;
 mod queue;
@@ -24,6 +25,7 @@ use tokio::time::Instant;
 
 pub(crate) use join::join_all;
 pub(crate) use look::Look;
+pub(crate) use measure::Measured;
 pub(crate) use near::Near;
 pub use outcome::Outcome;
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};
@@ -36,8 +38,9 @@ use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::Log;
 use crate::metrics::{Counters, Miss};
-use crate::provider::{Peek, Provider};
+use crate::provider::{Peek, Provider, Usage};
 use crate::terms::Ttl;
+use crate::why::Source;
 use flight::{Entered, Flight, Flights};
 use queue::{Queue, Turned};
 
@@ -50,6 +53,8 @@ pub(crate) struct Engine {
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) log: Log,
     pub(crate) clock: Clock,
+    /// Where what the provider answers is found.
+    source: Source,
     near: Option<Arc<Near>>,
     flights: Arc<Flights>,
     waits: Waits,
@@ -115,8 +120,13 @@ impl Engine {
         let flights = Arc::new(Flights::new());
         let watcher: Arc<dyn crate::log::Watcher> = flights.clone();
         log.watch(Arc::downgrade(&watcher));
+        let source = match provider.peek("") {
+            Peek::Ask => Source::Remote,
+            Peek::Found(_) | Peek::Absent => Source::Memory,
+        };
         Self {
             clock: provider.clock(),
+            source,
             provider,
             near,
             log,
@@ -131,6 +141,20 @@ impl Engine {
     pub(crate) fn near_serves(&self) -> Option<bool> {
         let near = self.near.as_ref()?;
         Some(near.may_serve(&self.log, self.clock.now()))
+    }
+
+    /// Frees what has expired or is hidden: entries of the provider, and copies in the memory tier.
+    pub(crate) async fn sweep(&self) -> Result<u64> {
+        let copies = match &self.near {
+            Some(near) => near.sweep(&self.log).await,
+            None => 0,
+        };
+        Ok(copies + self.provider.sweep().await?)
+    }
+
+    /// What the memory tier holds; `None` if there is none.
+    pub(crate) fn near_usage(&self) -> Option<Usage> {
+        self.near.as_ref().map(|near| near.usage())
     }
 
     /// How many callers wait for the load of `key`.
@@ -163,13 +187,15 @@ impl Engine {
         let publication = self.log.publication();
         let now = self.clock.now();
         let near = self.near.as_ref().filter(|_| reading.near);
-        let entry = match (self.provider.peek(key), near) {
-            (Peek::Found(entry), _) if self.log.in_touch(now) => entry,
-            (Peek::Ask, Some(near)) if near.may_serve(&self.log, now) => near.get(key)?,
+        let (entry, source) = match (self.provider.peek(key), near) {
+            (Peek::Found(entry), _) if self.log.in_touch(now) => (entry, self.source),
+            (Peek::Ask, Some(near)) if near.may_serve(&self.log, now) => {
+                (near.get(key)?, Source::MemoryTier)
+            }
             _ => return None,
         };
         self.judge(key, &entry, owner, now, publication).ok()?;
-        Some(Hit::new(entry, now))
+        Some(Hit::new(entry, now, source))
     }
 
     /// Whether an entry may be shown to this owner now.

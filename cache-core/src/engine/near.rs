@@ -16,6 +16,7 @@ use super::MemoryTier;
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload};
 use crate::log::{Log, Watcher};
+use crate::provider::Usage;
 use crate::provider::memory::Store;
 use crate::value::Value;
 
@@ -30,7 +31,7 @@ impl Near {
     /// A tier with these settings that hears of every record in `log`.
     pub(crate) fn new(tier: MemoryTier, clock: Clock, log: &Log) -> Arc<Self> {
         let near = Arc::new(Self {
-            store: Store::new(tier.max_bytes, clock.clone()),
+            store: Store::new(tier.max_bytes, clock.clone(), Box::new(|_, _, _| ())),
             clock,
             tier,
         });
@@ -41,6 +42,18 @@ impl Near {
 
     pub(super) fn get(&self, key: &str) -> Option<Arc<Entry>> {
         self.store.get(key)
+    }
+
+    /// How many copies there are, and how many have left by themselves.
+    pub(super) fn usage(&self) -> Usage {
+        self.store.usage()
+    }
+
+    /// Frees copies that have expired or are hidden, and says how many they were.
+    pub(super) async fn sweep(&self, log: &Log) -> u64 {
+        let now = self.clock.now();
+        let doomed = |key: &str, meta: &Meta| meta.is_expired(now) || !log.is_visible(key, meta);
+        self.store.sweep(doomed).await
     }
 
     /// Whether copies may be shown at `now`: while the node is in touch, and for as long
@@ -88,10 +101,8 @@ impl Watcher for Near {
 
 impl fmt::Debug for Near {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (entries, bytes) = self.store.size();
         f.debug_struct("Near")
-            .field("entries", &entries)
-            .field("bytes", &bytes)
+            .field("usage", &self.usage())
             .finish_non_exhaustive()
     }
 }

@@ -23,6 +23,7 @@ use crate::metrics::Counters;
 use crate::provider::Lease;
 use crate::terms::{EntryOptions, Terms, Ttl};
 use crate::value::{AnyValue, Value};
+use crate::why::{Source, Why};
 
 /// What a caller of [`Cache::turn`](crate::Cache::turn) is to do.
 #[derive(Debug)]
@@ -43,17 +44,24 @@ pub enum Turn {
 pub struct Hit {
     entry: Arc<Entry>,
     now: Timestamp,
+    source: Source,
     /// Makes the copy in memory when the value is read.
     promotion: Option<Arc<Promotion>>,
 }
 
 impl Hit {
-    pub(super) fn new(entry: Arc<Entry>, now: Timestamp) -> Self {
+    pub(super) fn new(entry: Arc<Entry>, now: Timestamp, source: Source) -> Self {
         Self {
             entry,
             now,
+            source,
             promotion: None,
         }
+    }
+
+    pub(super) fn found_in(mut self, source: Source) -> Self {
+        self.source = source;
+        self
     }
 
     pub(super) fn promoting(mut self, promotion: Option<Promotion>) -> Self {
@@ -77,6 +85,24 @@ impl Hit {
     /// How long ago the value was stored.
     pub fn age(&self) -> Duration {
         self.now.since(self.entry.meta().created)
+    }
+
+    /// Where the value was found.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+
+    /// Why there is a value, as [`Cache::read`](crate::Cache::read) tells it.
+    pub fn why(&self) -> Why {
+        Why::Hit {
+            from: self.source,
+            age: self.age(),
+        }
+    }
+
+    /// Counts the hit, which comes after the first look into memory.
+    pub(crate) fn count(&self, counters: &Counters) {
+        counters.hit_from(self.source, self.age());
     }
 
     /// The time to live that is left; `None` for no limit.
@@ -152,6 +178,10 @@ impl Ticket {
     pub(super) fn join(&mut self, token: EntryId, stamp: Stamp) {
         self.lease = Some(Lease { token, stamp });
         self.joined = true;
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     /// Whether what is published can be stored: not where the cache cannot be reached, for one.
@@ -372,8 +402,8 @@ impl Follower {
     pub async fn wait(self) -> Followed {
         let counters = Arc::clone(&self.counters);
         let followed = self.followed().await;
-        if let Followed::Value(_) = followed {
-            counters.hit();
+        if let Followed::Value(hit) = &followed {
+            hit.count(&counters);
         }
         followed
     }
@@ -390,8 +420,10 @@ impl Follower {
         let counters = Arc::clone(&self.counters);
         let followed = self.wait_for(|state| !matches!(state, State::Loading));
         let followed = followed.await;
-        if let Followed::Value(_) | Followed::Progress(_) = followed {
-            counters.hit();
+        match &followed {
+            Followed::Value(hit) => hit.count(&counters),
+            Followed::Progress(_) => counters.hit_from(Source::Load, Duration::ZERO),
+            _ => {}
         }
         followed
     }
@@ -420,7 +452,7 @@ impl Follower {
         };
         match state {
             State::Value(entry) if self.may_see(&entry.meta().tags) => {
-                Followed::Value(Hit::new(entry, self.engine.clock.now()))
+                Followed::Value(Hit::new(entry, self.engine.clock.now(), Source::Load))
             }
             State::Progress(progress, tags) if self.may_see(&tags) => Followed::Progress(progress),
             State::Failed(error) if self.may_see_failure() => Followed::Failed(error),

@@ -28,7 +28,9 @@ use loss::Held;
 use pending::Pending;
 
 use crate::clock::Timestamp;
+use crate::deferred;
 use crate::entry::Meta;
+use crate::events::{Event, Hub, Told};
 
 /// No log gets here, and a script's floating-point number still does exactly.
 const BEYOND_ALL: u64 = 1 << 53;
@@ -64,6 +66,7 @@ struct Inner {
     /// Held while a batch of records is applied, so that they take effect in sequence.
     applying: Mutex<()>,
     watchers: RwLock<Vec<Weak<dyn Watcher>>>,
+    events: Arc<Hub>,
 }
 
 struct State {
@@ -148,6 +151,7 @@ impl Log {
             }),
             applying: Mutex::new(()),
             watchers: RwLock::new(Vec::new()),
+            events: Arc::default(),
         }))
     }
 
@@ -295,14 +299,17 @@ impl Log {
     /// Lets records hold on this node that the backend has not taken, in the deployment whose
     /// root scope is `root`. They wait for [`delivered`](Self::delivered).
     pub fn pend(&self, records: &[Record], root: &str) {
-        let _applying = self.applying();
-        for record in records {
-            self.write(|state| state.pending.push(record, root));
-            if let Record::Key(key) | Record::Changed(key) = record {
-                self.fence(key);
+        deferred::section(|| {
+            let _applying = self.applying();
+            for record in records {
+                self.write(|state| state.pending.push(record, root));
+                if let Record::Key(key) | Record::Changed(key) = record {
+                    self.fence(key);
+                }
             }
-        }
-        self.0.publication.fetch_add(1, Ordering::AcqRel);
+            self.0.publication.fetch_add(1, Ordering::AcqRel);
+            records.iter().for_each(|record| self.tell(record));
+        });
     }
 
     /// Whether anything waits for the backend.
@@ -328,10 +335,17 @@ impl Log {
     /// under the key's lock, and watchers fence the load.
     pub fn append_local(&self, record: &Record) {
         if let Record::Key(key) | Record::Changed(key) = record {
-            return self.fence(key);
+            self.fence(key);
+            // Whether a write replaced anything is known, and told, by who stored it.
+            return match record {
+                Record::Changed(_) => (),
+                _ => self.tell(record),
+            };
         }
-        let _applying = self.applying();
-        self.take_effect(self.stamp().sequence() + 1, record);
+        deferred::section(|| {
+            let _applying = self.applying();
+            self.take_effect(self.stamp().sequence() + 1, record);
+        });
     }
 
     /// Applies the records of a shared log that are not applied yet, in sequence.
@@ -341,6 +355,14 @@ impl Log {
     /// [`Gap`] if one is missing, or they are of another incarnation: [`reset`](Self::reset) is
     /// needed. What came before the gap has been applied.
     pub fn apply(&self, incarnation: Incarnation, records: &[Positioned]) -> Result<(), Gap> {
+        deferred::section(|| self.apply_in_sequence(incarnation, records))
+    }
+
+    fn apply_in_sequence(
+        &self,
+        incarnation: Incarnation,
+        records: &[Positioned],
+    ) -> Result<(), Gap> {
         let _applying = self.applying();
         let current = self.stamp();
         if current.incarnation() != incarnation {
@@ -370,6 +392,10 @@ impl Log {
     /// applied of them and the state has lost waits for the backend from here on: see
     /// [`pending`](Self::pending), and there for `root`.
     pub fn inherit(&self, stamp: Stamp, barriers: Barriers, lineage: Lineage, root: &str) {
+        deferred::section(|| self.take_over(stamp, barriers, lineage, root));
+    }
+
+    fn take_over(&self, stamp: Stamp, barriers: Barriers, lineage: Lineage, root: &str) {
         let _applying = self.applying();
         let current = self.stamp();
         if current.incarnation() == stamp.incarnation() && current.sequence() >= stamp.sequence() {
@@ -387,6 +413,7 @@ impl Log {
         });
         self.for_each_watcher(|watcher| watcher.fence_all());
         self.publish(stamp);
+        self.0.events.tell(|| Told::of(Event::Resynced));
     }
 
     /// Registers somebody who must hear of records; forgotten when dropped.
@@ -414,6 +441,16 @@ impl Log {
             self.fence(key);
         }
         self.publish(stamp);
+        self.tell(record);
+    }
+
+    fn tell(&self, record: &Record) {
+        self.0.events.tell(|| record.told());
+    }
+
+    /// Where this provider's events come together.
+    pub(crate) fn events(&self) -> &Arc<Hub> {
+        &self.0.events
     }
 
     fn publish(&self, stamp: Stamp) {

@@ -1,5 +1,7 @@
 //! What the log records.
 
+use crate::events::{EntryKey, Event, InvalidatedBy, Told};
+
 /// One invalidation, or one explicit write, as it stands in the log. Keys, patterns and
 /// namespaces are whole, with the deployment's prefix.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +92,18 @@ impl Record {
             | Self::Tag(argument)
             | Self::Pattern(argument)
             | Self::All(argument) => argument,
+        }
+    }
+
+    /// The event that the record is, when it takes effect.
+    pub(super) fn told(&self) -> Told {
+        let invalidated = |by| Told::of(Event::Invalidated(by));
+        match self {
+            Self::Key(key) => invalidated(InvalidatedBy::Key(EntryKey::of(key))),
+            Self::Changed(key) => Told::of(Event::Replaced(EntryKey::of(key))),
+            Self::Tag(tag) => invalidated(InvalidatedBy::Tag((&**tag).into())),
+            Self::Pattern(glob) => invalidated(InvalidatedBy::Pattern(EntryKey::of(glob))),
+            Self::All(scope) => Told::clear(scope),
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The trait that stores entries.
 
 mod capability;
-mod limits;
-mod locks;
 #[cfg(feature = "disk")]
 pub(crate) mod disk;
+mod limits;
+mod locks;
 pub(crate) mod memory;
 pub(crate) mod null;
+mod observe;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(any(feature = "disk", feature = "redis"))]
 pub(crate) mod stored;
+mod usage;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -23,6 +25,8 @@ pub(crate) use limits::limits_of;
 pub use limits::{Decision, Limits, RateLimit, WindowKind};
 pub use locks::Locks;
 pub(crate) use locks::locks_of;
+pub use observe::observe;
+pub use usage::Usage;
 
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
@@ -71,6 +75,18 @@ pub trait Provider: Debug + Send + Sync + 'static {
     /// there are several servers, all have to answer. Default: [`catch_up`](Self::catch_up).
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         self.catch_up()
+    }
+
+    /// What is stored, and what has left by itself, as far as that is known without asking anybody.
+    /// Default: nothing is known.
+    fn usage(&self) -> Usage {
+        Usage::default()
+    }
+
+    /// Frees what has expired or is hidden, at once and on this node, and says how many entries that
+    /// were. Default: 0; a backend that is shared frees by itself.
+    fn sweep(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async { Ok(0) })
     }
 
     /// The prefix of all keys, where the provider needs to know it; the cache over it uses it too.

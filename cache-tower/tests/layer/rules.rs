@@ -125,6 +125,7 @@ async fn the_cache_of_a_layer_tells_its_hits_and_misses() {
     get_text(&site, "/a").await;
     let metrics = layer.cache().metrics();
     assert_eq!((metrics.hits, metrics.misses), (1, 1));
+    assert_eq!((metrics.loads, metrics.load_errors), (1, 0));
 }
 
 #[tokio::test]

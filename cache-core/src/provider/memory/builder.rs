@@ -1,9 +1,9 @@
 //! Settings of the memory provider.
 
-use super::MemoryProvider;
 use super::limits::{Counts, MOST};
 use super::locks::Held;
 use super::store::Store;
+use super::{MemoryProvider, departures};
 use crate::clock::Clock;
 use crate::log::{Caps, Log};
 
@@ -47,9 +47,11 @@ impl MemoryProviderBuilder {
 
     /// Builds the provider.
     pub fn build(self) -> MemoryProvider {
+        let log = Log::local(self.caps);
+        let departed = departures::telling(log.clone());
         MemoryProvider {
-            store: Store::new(self.max_bytes, self.clock.clone()),
-            log: Log::local(self.caps),
+            store: Store::new(self.max_bytes, self.clock.clone(), departed),
+            log,
             clock: self.clock,
             counts: Counts::new(MOST),
             held: Held::new(),

@@ -1,6 +1,7 @@
 //! Entries in the memory of this process, over moka.
 
 mod builder;
+mod departures;
 mod expiring;
 mod limits;
 mod locks;
@@ -17,7 +18,7 @@ pub(crate) use store::Store;
 
 use super::{
     BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page, Peek,
-    Provider, Slot,
+    Provider, Slot, Usage,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
@@ -183,6 +184,14 @@ impl Provider for MemoryProvider {
         self.clock.clone()
     }
 
+    fn usage(&self) -> Usage {
+        self.store.usage()
+    }
+
+    fn sweep(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(async { Ok(self.store.sweep(|key, meta| !self.is_live(key, meta)).await) })
+    }
+
     fn peek(&self, key: &str) -> Peek {
         match self.store.get(key) {
             Some(entry) => Peek::Found(entry),
@@ -291,7 +300,7 @@ impl Provider for MemoryProvider {
         let now = self.clock.now();
         let entries = self
             .store
-            .list(|key| pattern.matches(key))
+            .list(|key, _| pattern.matches(key))
             .iter()
             .filter(|(_, entry)| !entry.meta().is_expired(now))
             .map(|(key, entry)| ((***key).into(), entry.meta().clone()))
@@ -322,12 +331,10 @@ impl Default for MemoryProvider {
 
 impl fmt::Debug for MemoryProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (entries, bytes) = self.store.size();
         f.debug_struct("MemoryProvider")
-            .field("entries", &entries)
-            .field("bytes", &bytes)
             .field("rate_limits", &self.counts.len())
             .field("locks", &self.held.len())
+            .field("usage", &self.usage())
             .field("log", &self.log)
             .finish_non_exhaustive()
     }

@@ -14,21 +14,28 @@ use std::time::{Duration, Instant};
 use moka::Expiry;
 use moka::sync::Cache as Moka;
 
+use super::departures::{Departure, Departures, OnDeparture};
 use crate::clock::Clock;
 use crate::deferred;
-use crate::entry::{Entry, EntryId};
+use crate::entry::{Entry, EntryId, Meta};
+use crate::provider::Usage;
 
 const SHARDS: usize = 64;
+/// How many entries are freed before others have their turn.
+const STEP: usize = 1_000;
 
 /// Entries by key, bounded by weight, and the leases of the loads that are under way.
 pub(crate) struct Store {
     entries: Moka<Arc<str>, Arc<Entry>>,
+    departures: Arc<Departures>,
     leases: Leases,
 }
 
 impl Store {
-    /// A store that holds about `max_bytes` of keys and values.
-    pub(crate) fn new(max_bytes: u64, clock: Clock) -> Self {
+    /// A store that holds about `max_bytes` of keys and values, and tells `departed` what leaves it.
+    pub(crate) fn new(max_bytes: u64, clock: Clock, departed: OnDeparture) -> Self {
+        let departures = Arc::new(Departures::default());
+        let (counted, time) = (Arc::clone(&departures), clock.clone());
         let entries = Moka::builder()
             .name("cache-core")
             .max_capacity(max_bytes)
@@ -37,9 +44,14 @@ impl Store {
                 key.saturating_add(entry.weight_bytes())
             })
             .expire_after(FreeExpired(clock))
+            .eviction_listener(move |key, entry, cause| {
+                let why = counted.count(&entry, Departure::of(cause), &time);
+                departed(&key, &entry, why);
+            })
             .build();
         Self {
             entries,
+            departures,
             leases: Leases::new(),
         }
     }
@@ -154,15 +166,45 @@ impl Store {
         deferred::section(|| self.entries.invalidate_all());
     }
 
-    /// The entries whose keys are wanted, in no order.
-    pub(crate) fn list(&self, wanted: impl Fn(&str) -> bool) -> Vec<(Arc<Arc<str>>, Arc<Entry>)> {
-        let entries = || self.entries.iter().filter(|(key, _)| wanted(key));
+    /// The entries that are wanted, in no order.
+    pub(crate) fn list(
+        &self,
+        wanted: impl Fn(&str, &Entry) -> bool,
+    ) -> Vec<(Arc<Arc<str>>, Arc<Entry>)> {
+        let entries = || self.entries.iter().filter(|(key, it)| wanted(key, it));
         deferred::section(|| entries().collect())
     }
 
-    /// How many entries there are, and what they weigh in bytes; both a little late.
-    pub(crate) fn size(&self) -> (u64, u64) {
-        deferred::section(|| (self.entries.entry_count(), self.entries.weighted_size()))
+    /// Frees what is `doomed`, a step at a time, and says how many entries that were. Dropping the
+    /// future leaves the rest.
+    pub(crate) async fn sweep(&self, doomed: impl Fn(&str, &Meta) -> bool) -> u64 {
+        let timed_out = self.tidy_up();
+        let doomed = self.list(|key, entry| doomed(key, entry.meta()));
+        for step in doomed.chunks(STEP) {
+            for (key, entry) in step {
+                self.take_if(key, entry.meta().id);
+            }
+            tokio::task::yield_now().await;
+        }
+        self.tidy_up();
+        timed_out + doomed.len() as u64
+    }
+
+    /// Lets moka do what it has put off, and says how many entries it has found to be expired.
+    fn tidy_up(&self) -> u64 {
+        let before = self.departures.expired();
+        deferred::section(|| self.entries.run_pending_tasks());
+        self.departures.expired() - before
+    }
+
+    /// What is there and what has left; both a little late.
+    pub(crate) fn usage(&self) -> Usage {
+        deferred::section(|| Usage {
+            entries: Some(self.entries.entry_count()),
+            bytes: Some(self.entries.weighted_size()),
+            evictions: Some(self.departures.evicted()),
+            expirations: Some(self.departures.expired()),
+        })
     }
 }
 

@@ -15,11 +15,11 @@ impl Limits for RedisProvider {
         limit: RateLimit,
         cost: u64,
     ) -> BoxFuture<'a, Result<Decision>> {
-        during("rate_limit", self.decide(key, limit, cost))
+        during("rate_limit", Some(key), self.decide(key, limit, cost))
     }
 
     fn reset<'a>(&'a self, key: &'a str, limit: RateLimit) -> BoxFuture<'a, Result<bool>> {
-        during("rate_limit", async move {
+        during("rate_limit", Some(key), async move {
             let call = FORGET.on(&[&limit.place(key)]);
             self.entries.backplane.links.call(call).await
         })

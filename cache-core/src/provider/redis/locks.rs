@@ -23,7 +23,7 @@ impl Locks for RedisProvider {
         token: EntryId,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<Option<u64>>> {
-        during("lock", async move {
+        during("lock", Some(key), async move {
             let call = LOCK
                 .on(&[&place(key)])
                 .arg(id_argument(Some(token)))
@@ -45,7 +45,7 @@ impl Locks for RedisProvider {
         token: EntryId,
         ttl: Duration,
     ) -> BoxFuture<'a, Result<bool>> {
-        during("extend", async move {
+        during("extend", Some(key), async move {
             let call = EXTEND
                 .on(&[&place(key)])
                 .arg(id_argument(Some(token)))
@@ -63,7 +63,7 @@ impl Locks for RedisProvider {
 
     fn unlock<'a>(&'a self, key: &'a str, token: EntryId) -> BoxFuture<'a, Result<bool>> {
         let links = &self.entries.backplane.links;
-        during("release", links.call(unlock_call(key, token)))
+        during("release", Some(key), links.call(unlock_call(key, token)))
     }
 
     /// In a task of its own; without a runtime the lock runs out by itself.

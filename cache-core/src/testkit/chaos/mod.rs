@@ -39,6 +39,7 @@ pub enum Operation {
     Scan,
     Set,
     Unlock,
+    Sweep,
 }
 
 /// What happens to one call.

@@ -15,7 +15,7 @@ use crate::pattern::Pattern;
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{
     BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page, Peek,
-    Provider, Slot,
+    Provider, Slot, Usage,
 };
 use crate::terms::Ttl;
 
@@ -143,6 +143,14 @@ impl Provider for ChaosProvider {
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(self.meet(Operation::Ping, async move { self.inner.ping().await }))
+    }
+
+    fn usage(&self) -> Usage {
+        self.inner.usage()
+    }
+
+    fn sweep(&self) -> BoxFuture<'_, Result<u64>> {
+        Box::pin(self.meet(Operation::Sweep, async move { self.inner.sweep().await }))
     }
 
     fn key_prefix(&self) -> Option<&str> {

@@ -49,7 +49,9 @@ macro_rules! checks {
 
 pub mod basics;
 pub mod counters;
+pub mod events;
 pub mod expiry;
+pub mod figures;
 pub mod invalidation;
 pub mod limits;
 pub mod listing;
@@ -81,6 +83,8 @@ macro_rules! conformance {
         $crate::conformance_listing! { $fixture }
         $crate::conformance_limits! { $fixture }
         $crate::conformance_locks! { $fixture }
+        $crate::conformance_figures! { $fixture }
+        $crate::conformance_events! { $fixture }
     };
 }
 
