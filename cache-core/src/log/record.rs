@@ -84,6 +84,14 @@ impl Record {
         }
     }
 
+    /// The key that was invalidated by itself; `None` for a record of another kind.
+    pub fn key(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(key),
+            _ => None,
+        }
+    }
+
     /// What the record is about.
     pub fn argument(&self) -> &str {
         match self {

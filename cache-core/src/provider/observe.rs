@@ -10,6 +10,8 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::instrument::{Instrument, Instrumented};
 
+#[cfg(any(feature = "disk", feature = "redis"))]
+use super::BoxFuture;
 use crate::error::Result;
 #[cfg(feature = "metrics")]
 use crate::metrics::facade;
@@ -20,7 +22,7 @@ use crate::namespace;
 /// [kind](crate::ErrorKind::as_str) of the error. A call that was dropped has no outcome. No key is in
 /// it. With the feature `metrics` its time goes into the histogram `cache_call_duration_seconds`.
 ///
-/// The Redis provider does so with every call; it is here for providers of your own. Where nobody
+/// The providers of a server or a file do so with every call; it is here for providers of your own. Where nobody
 /// listens to traces it costs a look at a flag.
 ///
 /// ```
@@ -56,6 +58,21 @@ where
         call: call.instrument(span),
         watch: Watch::new(provider, operation),
     }
+}
+
+/// A call of a provider's backend: observed, and its error says what was attempted.
+#[cfg(any(feature = "disk", feature = "redis"))]
+pub(super) fn call<'a, T: Send + 'a>(
+    provider: &'static str,
+    operation: &'static str,
+    key: Option<&str>,
+    attempt: impl Future<Output = Result<T>> + Send + 'a,
+) -> BoxFuture<'a, Result<T>> {
+    let attempt = async move {
+        let answer = attempt.await;
+        answer.map_err(|error| error.during(operation, provider))
+    };
+    Box::pin(observe(provider, operation, key, attempt))
 }
 
 pin_project! {

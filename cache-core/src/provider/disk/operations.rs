@@ -19,6 +19,7 @@ use crate::log::{Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
 use crate::provider::{
     BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+    observe,
 };
 use crate::terms::Ttl;
 
@@ -171,7 +172,7 @@ impl Provider for DiskProvider {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        during("ping", self.in_time(self.0.reads.check()))
+        during("ping", None, self.in_time(self.0.reads.check()))
     }
 
     fn key_prefix(&self) -> Option<&str> {
@@ -179,7 +180,11 @@ impl Provider for DiskProvider {
     }
 
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        during("get", self.in_time(self.0.reads.slots(keys)))
+        during(
+            "get",
+            keys.first().copied(),
+            self.in_time(self.0.reads.slots(keys)),
+        )
     }
 
     fn lease<'a>(
@@ -188,7 +193,7 @@ impl Provider for DiskProvider {
         observed: Option<EntryId>,
         stamp: Stamp,
     ) -> BoxFuture<'a, Result<Leased>> {
-        during("lease", self.reserve(key, observed, stamp))
+        during("lease", Some(key), self.reserve(key, observed, stamp))
     }
 
     fn release(&self, key: &str, lease: Lease) {
@@ -201,7 +206,7 @@ impl Provider for DiskProvider {
         entry: Arc<Entry>,
         lease: Lease,
     ) -> BoxFuture<'a, Result<bool>> {
-        during("fill", async move {
+        during("fill", Some(key), async move {
             let entry = self.encode(key, &entry)?;
             let bytes = entry.bytes.len();
             let work = move |batch: &mut Batch<'_>| batch.fill(&entry, lease);
@@ -210,11 +215,17 @@ impl Provider for DiskProvider {
     }
 
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
-        during("set", async move { self.put(&entries).await })
+        let key = entries.first().map(|(key, _)| *key);
+        during("set", key, async move { self.put(&entries).await })
     }
 
     fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
-        Box::pin(async move { Ok(self.void(records).await) })
+        let key = records.iter().find_map(Record::key);
+        during(
+            "invalidate",
+            key,
+            async move { Ok(self.void(records).await) },
+        )
     }
 
     fn increment<'a>(
@@ -223,14 +234,13 @@ impl Provider for DiskProvider {
         amount: i64,
         fresh: Arc<Entry>,
     ) -> BoxFuture<'a, Result<i64>> {
-        during(
-            "increment",
-            async move { self.count(key, amount, &fresh).await },
-        )
+        during("increment", Some(key), async move {
+            self.count(key, amount, &fresh).await
+        })
     }
 
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
-        during("expire", async move {
+        during("expire", Some(key), async move {
             let key = Box::<str>::from(key);
             let work = move |batch: &mut Batch<'_>| batch.expire(&key, ttl);
             self.write(0, Orphan::Dropped, work).await
@@ -244,14 +254,17 @@ impl Provider for DiskProvider {
         entry: Arc<Entry>,
         ttl: Option<Ttl>,
     ) -> BoxFuture<'a, Result<bool>> {
-        during(
-            "replace",
-            async move { self.swap(key, seen, &entry, ttl).await },
-        )
+        during("replace", Some(key), async move {
+            self.swap(key, seen, &entry, ttl).await
+        })
     }
 
     fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
-        during("inspect", self.in_time(self.0.reads.found(keys)))
+        during(
+            "inspect",
+            keys.first().copied(),
+            self.in_time(self.0.reads.found(keys)),
+        )
     }
 
     fn scan<'a>(
@@ -261,19 +274,20 @@ impl Provider for DiskProvider {
         count: usize,
     ) -> BoxFuture<'a, Result<Page>> {
         let page = self.0.reads.page(pattern, cursor, count);
-        during("scan", self.in_time(page))
+        during("scan", None, self.in_time(page))
     }
 
     fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
         let entries = entries.to_vec();
         let work = move |batch: &mut Batch<'_>| batch.remove(&entries);
-        during("remove", self.write(0, Orphan::Done, work))
+        during("remove", None, self.write(0, Orphan::Done, work))
     }
 }
 
-fn during<'a, T: 'a>(
+fn during<'a, T: Send + 'a>(
     operation: &'static str,
+    key: Option<&str>,
     work: impl Future<Output = Result<T>> + Send + 'a,
 ) -> BoxFuture<'a, Result<T>> {
-    Box::pin(async move { work.await.map_err(|error| error.during(operation, NAME)) })
+    observe::call(NAME, operation, key, work)
 }

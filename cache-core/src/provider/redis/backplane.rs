@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use super::call::Call;
-use super::entries::{key_of, millis};
+use super::entries::millis;
 use super::error::{overtaken, timed_out, too_late};
 use super::keys::LogKeys;
 use super::link::read;
@@ -106,7 +106,10 @@ impl Backplane {
             .map_err(|_| timed_out("what waits was not delivered"))?;
         let (records, came) = self.log.pending();
         for batch in records.chunks(BATCH) {
-            let takes = batch.iter().filter_map(key_of).map(|key| TAKE.on(&[key]));
+            let takes = batch
+                .iter()
+                .filter_map(Record::key)
+                .map(|key| TAKE.on(&[key]));
             self.links.delete(takes.collect()).await?;
             self.append(Vec::new(), batch).await?;
         }

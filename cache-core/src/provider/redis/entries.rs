@@ -198,7 +198,7 @@ impl Entries {
     /// record could still find the entry, and take it for new.
     async fn invalidate_there(&self, records: &[Record]) -> Result<Vec<bool>> {
         let log = &self.backplane.log;
-        let keys: Vec<_> = records.iter().filter_map(key_of).collect();
+        let keys: Vec<_> = records.iter().filter_map(Record::key).collect();
         keys.iter().for_each(|key| log.fence(key));
         let undo = log.undo_all(records);
         let takes = keys.iter().map(|key| TAKE.on(&[key])).collect();
@@ -277,13 +277,6 @@ fn standing(key: &str, header: &[u8]) -> Option<Leased> {
         token: header.id,
         stamp: header.stamp,
     }))
-}
-
-pub(super) fn key_of(record: &Record) -> Option<&str> {
-    match record {
-        Record::Key(key) => Some(key),
-        _ => None,
-    }
 }
 
 fn remove_call(key: &str, id: EntryId) -> Call {

@@ -258,7 +258,7 @@ impl Provider for RedisProvider {
     }
 
     fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
-        let key = records.iter().find_map(entries::key_of);
+        let key = records.iter().find_map(Record::key);
         during("invalidate", key, self.entries.invalidate(records))
     }
 
@@ -322,6 +322,5 @@ fn during<'a, T: Send + 'a>(
     key: Option<&str>,
     attempt: impl Future<Output = Result<T>> + Send + 'a,
 ) -> BoxFuture<'a, Result<T>> {
-    let attempt = async move { attempt.await.map_err(|error| error.during(operation, NAME)) };
-    Box::pin(observe(NAME, operation, key, attempt))
+    observe::call(NAME, operation, key, attempt)
 }
