@@ -21,6 +21,7 @@ mod deferred;
 pub mod engine;
 mod entry;
 mod error;
+mod index;
 mod key;
 pub mod log;
 mod merge_patch;

@@ -3,6 +3,7 @@
 mod batch;
 mod builder;
 mod global;
+mod index;
 mod invalidate;
 mod many;
 mod namespaces;
@@ -286,7 +287,7 @@ impl Cache {
         Ok(Question {
             key: self.full_key(key)?.as_str().into(),
             owner,
-            tags: options.checked_tags()?,
+            tags: options.checked_tags(self.engine().can_index())?,
             tags_are_all: false,
             arrived: Instant::now(),
             unfit: None,

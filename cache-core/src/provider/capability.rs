@@ -25,6 +25,10 @@ pub struct Capability {
     /// [`Cache::delete_by_pattern`](crate::Cache::delete_by_pattern). Invalidating by pattern
     /// needs it not.
     pub scan: bool,
+    /// [`Provider::indexes`](crate::Provider::indexes), and so
+    /// [`EntryOptions::index`](crate::EntryOptions::index) and
+    /// [`Cache::get_by_index`](crate::Cache::get_by_index).
+    pub indexes: bool,
     /// Several processes see one store.
     pub shared: bool,
     /// What is stored outlives the process.
@@ -38,16 +42,19 @@ impl Capability {
         counters: false,
         update: false,
         scan: false,
+        indexes: false,
         shared: false,
         persistent: false,
     };
 
-    /// Everything that a store in one process's memory can do.
+    /// What a store in one process's memory can do by the methods of
+    /// [`Provider`](crate::Provider) alone: everything but indexes.
     pub const LOCAL: Self = Self {
         storage: true,
         counters: true,
         update: true,
         scan: true,
+        indexes: false,
         shared: false,
         persistent: false,
     };

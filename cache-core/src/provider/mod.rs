@@ -1,6 +1,7 @@
 //! The trait that stores entries.
 
 mod capability;
+mod indexes;
 pub(crate) mod memory;
 pub(crate) mod null;
 #[cfg(feature = "redis")]
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use capability::Capability;
+pub use indexes::{Index, Indexes, Member, Members, links};
 
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId, Meta};
@@ -50,6 +52,12 @@ pub trait Provider: Debug + Send + Sync + 'static {
 
     /// What this provider can do.
     fn capability(&self) -> Capability;
+
+    /// The members of indexes, if the provider keeps them: it then declares
+    /// [`Capability::indexes`]. Default: none, and nothing can be indexed.
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        None
+    }
 
     /// This node's view of the log that orders this provider's invalidations.
     fn log(&self) -> &Log;

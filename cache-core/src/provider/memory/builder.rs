@@ -46,7 +46,7 @@ impl MemoryProviderBuilder {
     /// Builds the provider.
     pub fn build(self) -> MemoryProvider {
         MemoryProvider {
-            store: Store::new(self.max_bytes, self.clock.clone()),
+            store: Store::new(self.max_bytes, self.clock.clone()).indexed(),
             log: Log::local(self.caps),
             clock: self.clock,
         }

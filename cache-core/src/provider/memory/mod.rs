@@ -1,6 +1,8 @@
 //! Entries in the memory of this process, over moka.
 
 mod builder;
+mod indexes;
+mod members;
 mod store;
 
 use std::fmt;
@@ -11,7 +13,8 @@ pub use builder::MemoryProviderBuilder;
 pub(crate) use store::Store;
 
 use super::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Indexes, Invalidation, Lease, Leased, Page, Peek,
+    Provider, Slot,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
@@ -27,8 +30,10 @@ const NAME: &str = "memory";
 /// Memory is bounded by the weight of keys and values, 256 MiB unless set otherwise. A value's
 /// weight is its size and that of the texts, sequences and maps in it, as serde shows them, counted
 /// when it is stored; of a [`Local`](crate::Local) it is the size of its type, or what it
-/// [says](crate::Local::weighing). moka's TinyLFU policy chooses what is evicted, a little after a
-/// write; a value that is heavier than the bound is not kept at all.
+/// [says](crate::Local::weighing). Each value that an entry is
+/// [indexed](crate::EntryOptions::index) by weighs some 250 bytes more. moka's TinyLFU policy
+/// chooses what is evicted, a little after a write; a value that is heavier than the bound is not
+/// kept at all.
 ///
 /// All operations on one key are atomic, and no future of this provider ever waits.
 ///
@@ -63,7 +68,9 @@ impl MemoryProvider {
 
     /// Replaces what was seen, and records that.
     fn replace_now(&self, key: &str, seen: Option<EntryId>, entry: Arc<Entry>) -> bool {
+        let tags = Arc::clone(&entry.meta().tags);
         let replaced = self.store.replace(key, seen, entry);
+        self.tidy(&tags);
         if replaced {
             self.log.append_local(&Record::Changed(key.into()));
         }
@@ -148,7 +155,14 @@ impl Provider for MemoryProvider {
     }
 
     fn capability(&self) -> Capability {
-        Capability::LOCAL
+        Capability {
+            indexes: true,
+            ..Capability::LOCAL
+        }
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
     }
 
     fn log(&self) -> &Log {
@@ -197,12 +211,17 @@ impl Provider for MemoryProvider {
         entry: Arc<Entry>,
         lease: Lease,
     ) -> BoxFuture<'a, Result<bool>> {
-        ready(Ok(self.store.fill(key, entry, lease.token)))
+        let tags = Arc::clone(&entry.meta().tags);
+        let filled = self.store.fill(key, entry, lease.token);
+        self.tidy(&tags);
+        ready(Ok(filled))
     }
 
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
         for (key, entry) in entries {
+            let tags = Arc::clone(&entry.meta().tags);
             self.store.put(key, entry);
+            self.tidy(&tags);
             self.log.append_local(&Record::Changed(key.into()));
         }
         ready(Ok(()))

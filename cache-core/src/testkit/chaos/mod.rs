@@ -13,7 +13,8 @@ use super::Held;
 use crate::error::{Error, ErrorKind};
 use plan::{Drawn, Plan};
 
-/// A method of [`Provider`](crate::Provider) that chaos can meet.
+/// A method of [`Provider`](crate::Provider), or of its [`Indexes`](crate::provider::Indexes), that
+/// chaos can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of that name")]
@@ -26,12 +27,14 @@ pub enum Operation {
     Inspect,
     Invalidate,
     Lease,
+    Members,
     Ping,
     Remove,
     Renew,
     Replace,
     Scan,
     Set,
+    Unlink,
 }
 
 /// What happens to one call.

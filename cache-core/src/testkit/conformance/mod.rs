@@ -50,6 +50,7 @@ macro_rules! checks {
 pub mod basics;
 pub mod counters;
 pub mod expiry;
+pub mod indexes;
 pub mod invalidation;
 pub mod listing;
 pub mod loading;
@@ -77,6 +78,7 @@ macro_rules! conformance {
         $crate::conformance_updates! { $fixture }
         $crate::conformance_invalidation! { $fixture }
         $crate::conformance_listing! { $fixture }
+        $crate::conformance_indexes! { $fixture }
     };
 }
 
@@ -106,6 +108,7 @@ enum Need {
     Counters,
     Update,
     Scan,
+    Indexes,
 }
 
 impl Need {
@@ -115,6 +118,7 @@ impl Need {
             Self::Counters => capability.counters,
             Self::Update => capability.update,
             Self::Scan => capability.scan,
+            Self::Indexes => capability.indexes,
         }
     }
 
@@ -137,6 +141,7 @@ impl Need {
                 unsupported(scan.next_page().await);
                 unsupported(cache.delete_by_pattern("*").await);
             }
+            Self::Indexes => indexes::are_refused(cache).await,
         }
     }
 }
