@@ -3,6 +3,7 @@
 mod lifetime;
 mod model;
 mod races;
+mod search;
 mod taking_out;
 
 use std::time::Duration;

@@ -121,7 +121,7 @@ async fn whatever_is_there_is_found_however_many_write_and_take_out() {
     let hasty = || patient(&server).command_timeout(Duration::from_millis(300));
     let sweeping = build(hasty().sweep(Duration::from_millis(20))).await;
     let nodes = [over(build(hasty()).await), over(sweeping)];
-    let node = |task: u64| nodes[usize::from(task % 2 == 0)].clone();
+    let node = |task: u64| nodes[usize::from(task.is_multiple_of(2))].clone();
     let writers: Vec<_> = (0..8)
         .map(|task| tokio::spawn(stir(node(task), task)))
         .collect();

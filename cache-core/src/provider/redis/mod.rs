@@ -140,6 +140,7 @@ const NAME: &str = "redis";
 /// |---|---|
 /// | an eviction policy has evicted the sorted set | the entries that were indexed by the value. The policies `volatile-…` spare indexes that have an entry without a time to live |
 /// | a replica takes over that has missed what was done last, or a server starts from an older snapshot, and entries outlive that: with [`OnFailover::Reappend`], or where it is a node of a cluster | what was stored last; what was gone, and is back |
+/// | the clock of a cluster's node is set forward, or an index comes by failover or move to one whose clock is ahead | entries with a time to live, for as much of it; what was being stored at that moment |
 /// | versions of this library with another form of stored entries share a server | what the older one cannot read, where it has come across the key |
 ///
 /// The server's user needs the right to run scripts, streams, sorted sets and `INFO`. An eviction policy may be
