@@ -13,11 +13,13 @@ use crate::clock::Timestamp;
 use crate::codec::{self, CodecId};
 use crate::deferred;
 use crate::error::{Error, ErrorKind, Result};
+use crate::index::{is_index_tag, is_reserved};
 use crate::log::Stamp;
 use crate::random;
 use crate::value::{AnyValue, Shape, Value};
 
-/// The most tags that one entry may carry.
+/// The most tags that one entry may carry, the values included that it is
+/// [indexed](crate::EntryOptions::index) by.
 pub const MAX_TAGS: usize = 64;
 /// The longest tag, in bytes.
 pub const MAX_TAG_BYTES: usize = 256;
@@ -91,31 +93,30 @@ impl Owner {
 /// The tags of an entry.
 pub type Tags = Arc<[Box<str>]>;
 
-/// Checks tags against the limits: at most [`MAX_TAGS`], each of 1 to [`MAX_TAG_BYTES`] bytes.
+/// Checks tags against the limits, each as [`check_tag`] does, and adds those of indexes: at most
+/// [`MAX_TAGS`] of both.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::InvalidTag`].
-pub(crate) fn tags<I>(tags: I) -> Result<Tags>
-where
-    I: IntoIterator,
-    I::Item: Into<Box<str>>,
-{
-    let tags: Tags = tags.into_iter().map(Into::into).collect();
+pub(crate) fn tags(tags: &[Box<str>], indexes: &[Box<str>]) -> Result<Tags> {
     tags.iter().try_for_each(|tag| check_tag(tag))?;
-    if tags.len() > MAX_TAGS {
-        let message = format!(
-            "an entry carries at most {MAX_TAGS} tags, not {}",
-            tags.len()
-        );
+    let count = tags.len() + indexes.len();
+    if count > MAX_TAGS {
+        let message =
+            format!("an entry carries at most {MAX_TAGS} tags and values of indexes, not {count}");
         return Err(Error::new(ErrorKind::InvalidTag, message));
     }
-    Ok(tags)
+    Ok(tags.iter().chain(indexes).cloned().collect())
 }
 
-/// Checks one tag: 1 to [`MAX_TAG_BYTES`] bytes.
+/// Checks one tag that a user gives: 1 to [`MAX_TAG_BYTES`] bytes, and no NUL in front.
 pub(crate) fn check_tag(tag: &str) -> Result<()> {
     match tag.len() {
+        _ if is_reserved(tag) => Err(Error::new(
+            ErrorKind::InvalidTag,
+            "a tag begins with a NUL, as those do that indexes are made of",
+        )),
         1..=MAX_TAG_BYTES => Ok(()),
         0 => Err(Error::new(ErrorKind::InvalidTag, "a tag is empty")),
         len => Err(Error::new(
@@ -315,13 +316,16 @@ pub struct Entry {
     checked: AtomicU64,
 }
 
+/// About what a member of an index takes in memory.
+const MEMBER_BYTES: usize = 170;
+
 /// No publication counter reaches this, so an entry that carries it has yet to be checked.
 const UNCHECKED: u64 = u64::MAX;
 
 impl Entry {
     /// An entry of these parts. Weighs the value, which may run the user's `Serialize`.
     pub fn new(meta: Meta, payload: Payload) -> Self {
-        let tags: usize = meta.tags.iter().map(|tag| tag.len() + 16).sum();
+        let tags: usize = meta.tags.iter().map(|tag| tag_weight(tag)).sum();
         let weight = size_of::<Self>() + tags + payload.weight();
         Self {
             meta,
@@ -375,6 +379,15 @@ impl Entry {
     /// Notes that the entry was found visible after the counter was read as `publication`.
     pub(crate) fn mark_checked(&self, publication: u64) {
         self.checked.store(publication, Ordering::Relaxed);
+    }
+}
+
+/// A tag by itself; that of an index has a member beside it.
+fn tag_weight(tag: &str) -> usize {
+    let own = tag.len() + 16;
+    match is_index_tag(tag) {
+        true => own + MEMBER_BYTES,
+        false => own,
     }
 }
 
@@ -437,9 +450,22 @@ mod tests {
 
     #[test]
     fn tags_have_limits() {
-        assert_eq!(tags([""]).unwrap_err().kind(), ErrorKind::InvalidTag);
-        assert!(tags([&*"x".repeat(MAX_TAG_BYTES)]).is_ok());
-        assert!(tags([&*"x".repeat(MAX_TAG_BYTES + 1)]).is_err());
-        assert!(tags(vec!["x"; MAX_TAGS + 1]).is_err());
+        let of = |tag: &str| tags(&[tag.into()], &[]);
+        assert_eq!(of("").unwrap_err().kind(), ErrorKind::InvalidTag);
+        assert!(of(&"x".repeat(MAX_TAG_BYTES)).is_ok());
+        assert!(of(&"x".repeat(MAX_TAG_BYTES + 1)).is_err());
+        assert!(tags(&vec!["x".into(); MAX_TAGS + 1], &[]).is_err());
+    }
+
+    #[test]
+    fn tags_of_indexes_count_and_nobody_else_may_give_one() {
+        let index = crate::index::index_tag("email", "a@b.c");
+        let of = |count| tags(&vec!["x".into(); count], std::slice::from_ref(&index));
+        assert_eq!(of(MAX_TAGS - 1).unwrap().len(), MAX_TAGS);
+        assert_eq!(of(MAX_TAGS).unwrap_err().kind(), ErrorKind::InvalidTag);
+        for reserved in ["\0", &*index] {
+            let error = tags(&[reserved.into()], &[]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::InvalidTag);
+        }
     }
 }

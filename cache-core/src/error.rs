@@ -11,7 +11,7 @@ pub enum ErrorKind {
     InvalidKey,
     /// The pattern is empty, too long, or not a complete glob.
     InvalidPattern,
-    /// A tag is empty or too long, or there are too many of them.
+    /// A tag is empty, too long, or begins with a NUL, or there are too many of them.
     InvalidTag,
     /// The value could not be turned into bytes.
     Encode,

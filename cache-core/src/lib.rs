@@ -22,6 +22,7 @@ pub mod engine;
 mod entry;
 mod error;
 mod events;
+mod index;
 mod key;
 pub mod log;
 mod merge_patch;

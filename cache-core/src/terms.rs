@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::entry::{self, Tags};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{carries, index_tag};
 
 /// How long an entry may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -43,7 +44,7 @@ impl Ttl {
     }
 }
 
-/// The terms that a value is stored under: time to live and tags.
+/// The terms that a value is stored under: time to live, tags, and what it is indexed by.
 ///
 /// ```
 /// use cache_core::EntryOptions;
@@ -58,6 +59,8 @@ impl Ttl {
 pub struct EntryOptions {
     ttl: Option<Ttl>,
     tags: Vec<Box<str>>,
+    /// The tags of the values that the entry is indexed by.
+    indexes: Vec<Box<str>>,
 }
 
 impl EntryOptions {
@@ -95,20 +98,49 @@ impl EntryOptions {
         self
     }
 
-    /// Fills in the namespace's default and checks the tags.
-    pub(crate) fn complete(self, default: Ttl) -> Result<Terms, Error> {
+    /// Has the entry found by [`Cache::get_by_index`](crate::Cache::get_by_index) under `value` in
+    /// the index `name`, as long as it is there: an entry can be in many indexes, under many
+    /// values. Each value counts as one of the [`MAX_TAGS`](crate::MAX_TAGS).
+    ///
+    /// Names and values can be any text. They are stored as a hash only, so that a value may be
+    /// personal data; whoever can guess it can still tell what is stored under it.
+    ///
+    /// Needs a provider with [`Capability::indexes`](crate::Capability::indexes). With another one
+    /// what is to be stored is refused by
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported); a load is counted as an error,
+    /// logged, and runs unshared, without being stored.
+    pub fn index(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        let tag = index_tag(name.as_ref(), value.as_ref());
+        if !carries(&self.indexes, &tag) {
+            self.indexes.push(tag);
+        }
+        self
+    }
+
+    /// Fills in the namespace's default and checks the tags. `can_index`: whether the provider has
+    /// indexes.
+    pub(crate) fn complete(self, default: Ttl, can_index: bool) -> Result<Terms, Error> {
         Ok(Terms {
             ttl: self.ttl.unwrap_or(default),
-            tags: self.checked_tags()?,
+            tags: self.checked_tags(can_index)?,
         })
     }
 
-    pub(crate) fn checked_tags(&self) -> Result<Tags> {
-        if self.tags.is_empty() {
+    pub(crate) fn checked_tags(&self, can_index: bool) -> Result<Tags> {
+        if self.tags.is_empty() && self.indexes.is_empty() {
             return Ok(Arc::from([]));
         }
-        entry::tags(self.tags.iter().cloned())
+        if !self.indexes.is_empty() && !can_index {
+            return Err(no_indexes());
+        }
+        entry::tags(&self.tags, &self.indexes)
     }
+}
+
+/// What an index of a provider answers that has none.
+pub(crate) fn no_indexes() -> Error {
+    let message = "this provider has no indexes; those in memory and on Redis do";
+    Error::new(ErrorKind::Unsupported, message)
 }
 
 /// Options that have been checked, with nothing left open.

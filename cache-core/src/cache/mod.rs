@@ -4,6 +4,7 @@ mod batch;
 mod builder;
 mod events;
 mod global;
+mod index;
 mod invalidate;
 mod limit;
 mod lock;
@@ -297,7 +298,7 @@ impl Cache {
         Ok(Question {
             key: self.full_key(key)?.as_str().into(),
             owner,
-            tags: options.checked_tags()?,
+            tags: options.checked_tags(self.engine().can_index())?,
             tags_are_all: false,
             arrived: Instant::now(),
             unfit: None,

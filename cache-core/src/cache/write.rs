@@ -34,7 +34,8 @@ impl Cache {
     /// [`ErrorKind::InvalidKey`](crate::ErrorKind::InvalidKey),
     /// [`ErrorKind::InvalidTag`](crate::ErrorKind::InvalidTag),
     /// [`ErrorKind::Encode`](crate::ErrorKind::Encode) if the backend takes bytes and the value
-    /// has none, or what the backend answered; after an error of kind
+    /// has none, [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) if it is to be indexed
+    /// and the provider has no indexes, or what the backend answered; after an error of kind
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) it will not take effect any more.
     pub fn set<V>(&self, key: &str, value: &V) -> Set<'_>
     where
@@ -59,7 +60,7 @@ impl Cache {
         values: &[(&str, T)],
         options: EntryOptions,
     ) -> Result<()> {
-        let terms = options.complete(self.0.default_ttl)?;
+        let terms = self.complete(options)?;
         let payload = |(key, value): &(&str, T)| {
             let key: Box<str> = self.full_key(key)?.as_str().into();
             Ok((key, Payload::typed_in(value.clone(), self.0.codec)))
@@ -96,6 +97,10 @@ impl Cache {
         stored.map_err(|error| self.during(operation, error))?;
         self.counters().set(count);
         Ok(())
+    }
+
+    fn complete(&self, options: EntryOptions) -> Result<Terms> {
+        options.complete(self.0.default_ttl, self.engine().can_index())
     }
 
     fn entry(&self, payload: Payload, terms: &Terms) -> Entry {
@@ -137,7 +142,7 @@ impl Cache {
         options: EntryOptions,
     ) -> Result<i64> {
         let key = self.full_key(key)?;
-        let terms = options.complete(self.0.default_ttl)?;
+        let terms = self.complete(options)?;
         let fresh = Arc::new(self.entry(Payload::Counter(amount), &terms));
         let provider = &self.engine().provider;
         let sum = provider.increment(key.as_str(), amount, fresh).await;
@@ -232,9 +237,16 @@ impl Set<'_> {
         self
     }
 
+    /// Has the value found by [`Cache::get_by_index`] under `value` in the index `name`; see
+    /// [`EntryOptions::index`].
+    pub fn index(mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> Self {
+        self.options = self.options.index(name, value);
+        self
+    }
+
     async fn store(self) -> Result<()> {
         let key = self.cache.full_key(&self.key)?.as_str().into();
-        let terms = self.options.complete(self.cache.0.default_ttl)?;
+        let terms = self.cache.complete(self.options)?;
         self.cache
             .store("set", vec![(key, self.payload)], &terms)
             .await

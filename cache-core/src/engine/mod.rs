@@ -137,6 +137,11 @@ impl Engine {
         }
     }
 
+    /// Whether entries can be found by what they are indexed by.
+    pub(crate) fn can_index(&self) -> bool {
+        self.provider.indexes().is_some()
+    }
+
     /// Whether copies in the memory tier may be shown now; `None` if there is no such tier.
     pub(crate) fn near_serves(&self) -> Option<bool> {
         let near = self.near.as_ref()?;

@@ -247,7 +247,7 @@ impl Ticket {
     /// Dropping the future halfway leaves the value stored or not; one of those who wait takes
     /// over.
     pub async fn publish<T: Value>(mut self, value: T, options: EntryOptions) -> Published {
-        let terms = match options.complete(self.default_ttl) {
+        let terms = match options.complete(self.default_ttl, self.engine.can_index()) {
             Ok(terms) => terms,
             Err(error) => {
                 self.engine.failed(&error, &self.counters);

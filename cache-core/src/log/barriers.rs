@@ -5,6 +5,7 @@ use std::ops::Bound;
 
 use super::Undo;
 use super::record::{Kind, Record};
+use crate::index::is_reserved;
 use crate::namespace;
 use crate::pattern::Pattern;
 
@@ -123,11 +124,9 @@ impl Barriers {
         };
         let [_, _, tagged, patterns, namespaces] = &self.kinds;
         let mut from = of(Kind::Key, key).max(patterns.floor).max(namespaces.floor);
-        if !tags.is_empty() {
-            from = from.max(tagged.floor);
-        }
-        for tag in tags {
-            from = from.max(of(Kind::Tag, tag));
+        // No record is about the tag of an index.
+        for tag in tags.iter().filter(|tag| !is_reserved(tag)) {
+            from = from.max(tagged.floor).max(of(Kind::Tag, tag));
         }
         if namespaces.len() > 0 {
             let around = namespace::scopes(key).map(|scope| of(Kind::All, scope));

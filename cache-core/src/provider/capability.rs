@@ -30,6 +30,10 @@ pub struct Capability {
     pub limits: bool,
     /// [`Provider::locks`](crate::Provider::locks), and so [`Cache::lock`](crate::Cache::lock).
     pub locks: bool,
+    /// [`Provider::indexes`](crate::Provider::indexes), and so
+    /// [`EntryOptions::index`](crate::EntryOptions::index) and
+    /// [`Cache::get_by_index`](crate::Cache::get_by_index).
+    pub indexes: bool,
     /// Several processes see one store.
     pub shared: bool,
     /// What is stored outlives the process.
@@ -45,12 +49,14 @@ impl Capability {
         scan: false,
         limits: false,
         locks: false,
+        indexes: false,
         shared: false,
         persistent: false,
     };
 
-    /// Everything that a store in one process's memory can do. Limits and locks have traits of their
-    /// own, which who implements them declares.
+    /// What a store in one process's memory can do by the methods of
+    /// [`Provider`](crate::Provider) alone. Limits, locks and indexes have traits of their own, which
+    /// who implements them declares.
     pub const LOCAL: Self = Self {
         storage: true,
         counters: true,
@@ -58,6 +64,7 @@ impl Capability {
         scan: true,
         limits: false,
         locks: false,
+        indexes: false,
         shared: false,
         persistent: false,
     };

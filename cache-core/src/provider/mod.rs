@@ -3,6 +3,7 @@
 mod capability;
 #[cfg(feature = "disk")]
 pub(crate) mod disk;
+mod indexes;
 mod limits;
 mod locks;
 pub(crate) mod memory;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use capability::Capability;
+pub use indexes::{Index, Indexes, Member, Members, links};
 pub(crate) use limits::limits_of;
 pub use limits::{Decision, Limits, RateLimit, WindowKind};
 pub use locks::Locks;
@@ -62,6 +64,12 @@ pub trait Provider: Debug + Send + Sync + 'static {
 
     /// What this provider can do.
     fn capability(&self) -> Capability;
+
+    /// The members of indexes, if the provider keeps them: it then declares
+    /// [`Capability::indexes`]. Default: none, and nothing can be indexed.
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        None
+    }
 
     /// This node's view of the log that orders this provider's invalidations.
     fn log(&self) -> &Log;

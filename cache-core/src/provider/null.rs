@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Peek, Provider, Slot,
+    BoxFuture, Capability, Cursor, Found, Index, Indexes, Invalidation, Lease, Leased, Member,
+    Members, Page, Peek, Provider, Slot,
 };
 use crate::entry::{Entry, EntryId};
 use crate::error::{Error, ErrorKind, Result};
@@ -18,7 +19,8 @@ const NAME: &str = "null";
 /// | | |
 /// |---|---|
 /// | reads, `exists`, `get_ttl`, scans | absent |
-/// | `set`, `set_many` | succeed, and keep nothing |
+/// | `get_by_index`, `get_keys_by_index` | nothing |
+/// | `set`, `set_many`, indexed or not | succeed, and keep nothing |
 /// | `delete`, `expire` | there was nothing |
 /// | `invalidate*`, `clear` | [`Applied`](Invalidated::Applied) |
 /// | `get_or_set`, `#[cached]` | load; callers that want one key at one moment still share one load, unless something was invalidated in between |
@@ -64,7 +66,14 @@ impl Provider for NullProvider {
     }
 
     fn capability(&self) -> Capability {
-        Capability::NONE
+        Capability {
+            indexes: true,
+            ..Capability::NONE
+        }
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
     }
 
     fn log(&self) -> &Log {
@@ -153,6 +162,25 @@ impl Provider for NullProvider {
     }
 
     fn remove<'a>(&'a self, _entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
+        ready(Ok(()))
+    }
+}
+
+/// Takes every index, as it takes every value.
+impl Indexes for NullProvider {
+    fn members<'a>(
+        &'a self,
+        _index: Index<'a>,
+        _cursor: Cursor,
+        _count: usize,
+    ) -> BoxFuture<'a, Result<Members>> {
+        ready(Ok(Members {
+            members: Vec::new(),
+            next: None,
+        }))
+    }
+
+    fn unlink<'a>(&'a self, _index: Index<'a>, _stale: &'a [Member]) -> BoxFuture<'a, Result<()>> {
         ready(Ok(()))
     }
 }

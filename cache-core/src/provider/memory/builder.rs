@@ -50,7 +50,7 @@ impl MemoryProviderBuilder {
         let log = Log::local(self.caps);
         let departed = departures::telling(log.clone());
         MemoryProvider {
-            store: Store::new(self.max_bytes, self.clock.clone(), departed),
+            store: Store::new(self.max_bytes, self.clock.clone(), departed).indexed(),
             log,
             clock: self.clock,
             counts: Counts::new(MOST),

@@ -3,8 +3,10 @@
 mod builder;
 mod departures;
 mod expiring;
+mod indexes;
 mod limits;
 mod locks;
+mod members;
 mod store;
 
 use std::fmt;
@@ -17,8 +19,8 @@ use locks::Held;
 pub(crate) use store::Store;
 
 use super::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page, Peek,
-    Provider, Slot, Usage,
+    BoxFuture, Capability, Cursor, Found, Indexes, Invalidation, Lease, Leased, Limits, Locks,
+    Page, Peek, Provider, Slot, Usage,
 };
 use crate::clock::{Clock, Timestamp};
 use crate::entry::{Entry, EntryId, Meta, Payload, not_yours};
@@ -34,8 +36,10 @@ const NAME: &str = "memory";
 /// Memory is bounded by the weight of keys and values, 256 MiB unless set otherwise. A value's
 /// weight is its size and that of the texts, sequences and maps in it, as serde shows them, counted
 /// when it is stored; of a [`Local`](crate::Local) it is the size of its type, or what it
-/// [says](crate::Local::weighing). moka's TinyLFU policy chooses what is evicted, a little after a
-/// write; a value that is heavier than the bound is not kept at all.
+/// [says](crate::Local::weighing). Each value that an entry is
+/// [indexed](crate::EntryOptions::index) by weighs some 250 bytes more. moka's TinyLFU policy
+/// chooses what is evicted, a little after a write; a value that is heavier than the bound is not
+/// kept at all.
 ///
 /// Besides, calls are counted at up to about 131,072 keys at a time, for rate limits, and as many
 /// locks can be held; what would need more is an error of kind [`Unready`](ErrorKind::Unready). Both
@@ -76,7 +80,9 @@ impl MemoryProvider {
 
     /// Replaces what was seen, and records that.
     fn replace_now(&self, key: &str, seen: Option<EntryId>, entry: Arc<Entry>) -> bool {
+        let tags = Arc::clone(&entry.meta().tags);
         let replaced = self.store.replace(key, seen, entry);
+        self.tidy(&tags);
         if replaced {
             self.log.append_local(&Record::Changed(key.into()));
         }
@@ -164,6 +170,7 @@ impl Provider for MemoryProvider {
         Capability {
             limits: true,
             locks: true,
+            indexes: true,
             ..Capability::LOCAL
         }
     }
@@ -173,6 +180,10 @@ impl Provider for MemoryProvider {
     }
 
     fn locks(&self) -> Option<&dyn Locks> {
+        Some(self)
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
         Some(self)
     }
 
@@ -230,12 +241,17 @@ impl Provider for MemoryProvider {
         entry: Arc<Entry>,
         lease: Lease,
     ) -> BoxFuture<'a, Result<bool>> {
-        ready(Ok(self.store.fill(key, entry, lease.token)))
+        let tags = Arc::clone(&entry.meta().tags);
+        let filled = self.store.fill(key, entry, lease.token);
+        self.tidy(&tags);
+        ready(Ok(filled))
     }
 
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
         for (key, entry) in entries {
+            let tags = Arc::clone(&entry.meta().tags);
             self.store.put(key, entry);
+            self.tidy(&tags);
             self.log.append_local(&Record::Changed(key.into()));
         }
         ready(Ok(()))

@@ -15,6 +15,7 @@ use moka::Expiry;
 use moka::sync::Cache as Moka;
 
 use super::departures::{Departure, Departures, OnDeparture};
+use super::members::{Members, Place};
 use crate::clock::Clock;
 use crate::deferred;
 use crate::entry::{Entry, EntryId, Meta};
@@ -29,6 +30,8 @@ pub(crate) struct Store {
     entries: Moka<Arc<str>, Arc<Entry>>,
     departures: Arc<Departures>,
     leases: Leases,
+    /// Of the indexes, where they are kept.
+    members: Option<Members>,
 }
 
 impl Store {
@@ -53,7 +56,19 @@ impl Store {
             entries,
             departures,
             leases: Leases::new(),
+            members: None,
         }
+    }
+
+    /// Keeps the members of the entries' indexes from now on.
+    pub(super) fn indexed(mut self) -> Self {
+        self.members = Some(Members::default());
+        self
+    }
+
+    /// The members of the indexes, if they are kept.
+    pub(super) fn members(&self) -> Option<&Members> {
+        self.members.as_ref()
     }
 
     /// What stands at `key`.
@@ -117,7 +132,7 @@ impl Store {
                 return false;
             }
             leases.remove(key);
-            self.entries.insert(key.into(), entry);
+            self.insert(key, entry);
             true
         })
     }
@@ -126,8 +141,23 @@ impl Store {
     pub(crate) fn put(&self, key: &str, entry: Arc<Entry>) {
         self.leases.section(key, |leases| {
             leases.remove(key);
-            self.entries.insert(key.into(), entry);
+            self.insert(key, entry);
         });
+    }
+
+    /// Under the key's lock: enters the entry in its indexes, then stores it.
+    fn insert(&self, key: &str, entry: Arc<Entry>) {
+        if let Some(members) = &self.members {
+            members.enter(key, &entry.meta().tags);
+        }
+        self.entries.insert(key.into(), entry);
+    }
+
+    /// Under the key's lock: what stood there has been taken away.
+    fn removed(&self, key: &str, entry: &Entry) {
+        if let Some(members) = &self.members {
+            members.leave(key, &entry.meta().tags);
+        }
     }
 
     /// Replaces the entry that was seen, or the absence that was seen, unless somebody was faster.
@@ -137,7 +167,7 @@ impl Store {
                 return false;
             }
             leases.remove(key);
-            self.entries.insert(key.into(), entry);
+            self.insert(key, entry);
             true
         })
     }
@@ -146,15 +176,28 @@ impl Store {
     pub(crate) fn take(&self, key: &str) -> Option<Arc<Entry>> {
         self.leases.section(key, |leases| {
             leases.remove(key);
-            self.entries.remove(key)
+            let taken = self.entries.remove(key)?;
+            self.removed(key, &taken);
+            Some(taken)
         })
     }
 
     /// Takes an entry away if it is still the one that was seen.
     pub(crate) fn take_if(&self, key: &str, id: EntryId) {
         self.leases.section(key, |_| {
-            if self.get(key).is_some_and(|entry| entry.meta().id == id) {
+            if let Some(entry) = self.get(key).filter(|entry| entry.meta().id == id) {
                 self.entries.invalidate(key);
+                self.removed(key, &entry);
+            }
+        });
+    }
+
+    /// Takes a member away, if at its key still stands what was seen there, or still nothing.
+    pub(super) fn unlink(&self, place: &Place, seen: Option<EntryId>) {
+        self.leases.section(place.key(), |_| {
+            let standing = self.get(place.key()).map(|entry| entry.meta().id);
+            if let Some(members) = self.members.as_ref().filter(|_| standing == seen) {
+                members.remove(place);
             }
         });
     }

@@ -134,10 +134,12 @@ impl Backplane {
     }
 
     /// Stores entries and records the changes, in one round trip; up to 500 at one instant.
-    pub(super) async fn set(&self, entries: &[Stored<'_>]) -> Result<()> {
+    /// `latest`: when they must have been stored, if there is such a moment.
+    pub(super) async fn set(&self, entries: &[Stored<'_>], latest: Option<Instant>) -> Result<()> {
         let (cursor, sent) = (self.log.stamp(), Instant::now());
         let batches = entries.chunks(BATCH);
-        let calls = batches.map(|entries| self.set_call(cursor, entries));
+        let call = |entries| self.set_call(cursor, entries).with_deadline_by(latest);
+        let calls = batches.map(call);
         let (mut in_time, mut last) = (true, None);
         for answer in self.links.writes(calls.collect()).await? {
             let (stored, appended): (bool, Value) = read(answer?)?;
@@ -189,10 +191,9 @@ impl Backplane {
     fn set_call(&self, cursor: Stamp, entries: &[Stored<'_>]) -> Call {
         let keys = entries.iter().map(|(key, ..)| *key).collect();
         let call = self.request(&SET, keys, cursor);
-        let call = entries.iter().fold(call, |call, (_, bytes, ttl)| {
+        entries.iter().fold(call, |call, (_, bytes, ttl)| {
             call.arg(bytes.as_slice()).arg(*ttl)
-        });
-        call.with_deadline()
+        })
     }
 
     /// A call of a script on the log, with the arguments that all of them take first.

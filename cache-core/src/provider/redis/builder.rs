@@ -212,8 +212,8 @@ impl RedisProviderBuilder {
     }
 
     /// The time from one sweep of the deployment to the next; default 5 min. A sweep frees the
-    /// entries that invalidations have hidden: one process at a time looks through the database,
-    /// some 200 keys in a step, and leaves the server alone for 20 ms or four times as long as the
+    /// entries that invalidations have hidden, and takes the keys out of indexes whose entries are
+    /// gone: one process at a time looks through the database, some 200 keys in a step, and leaves the server alone for 20 ms or four times as long as the
     /// step took, whichever is longer.
     pub fn sweep(mut self, interval: Duration) -> Self {
         self.sweep = Some(interval);
@@ -221,7 +221,8 @@ impl RedisProviderBuilder {
     }
 
     /// Lets other processes sweep. Where none does, entries that are hidden and have no time to
-    /// live stay until a new value takes their place, or the server evicts them.
+    /// live stay until a new value takes their place, or the server evicts them; and their keys in
+    /// indexes until somebody reads there.
     pub fn no_sweep(mut self) -> Self {
         self.sweep = None;
         self

@@ -1,6 +1,7 @@
 //! What is sent to a server: a command, or a call of a script.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use ::redis::{Arg, Cmd, Pipeline, RedisError, ServerErrorKind, ToRedisArgs, Value, cmd};
 
@@ -15,6 +16,8 @@ pub(super) struct Call {
     /// Which of its words is the key that decides where it is sent; 0 if it has none.
     key: usize,
     has_deadline: bool,
+    /// The deadline at the latest, however long the call may take otherwise.
+    latest: Option<Instant>,
     /// Whether the server is asked to do it although the key's slot is still another's.
     is_asking: bool,
 }
@@ -27,6 +30,7 @@ impl Call {
             script: None,
             key: 0,
             has_deadline: false,
+            latest: None,
             is_asking: false,
         }
     }
@@ -66,6 +70,18 @@ impl Call {
     pub(super) fn with_deadline(mut self) -> Self {
         self.has_deadline = true;
         self
+    }
+
+    /// Like [`with_deadline`](Self::with_deadline), and the deadline is no later than this.
+    pub(super) fn with_deadline_by(self, latest: Option<Instant>) -> Self {
+        Self {
+            latest,
+            ..self.with_deadline()
+        }
+    }
+
+    pub(super) fn latest(&self) -> Option<Instant> {
+        self.latest
     }
 
     /// Sends it as `ASKING` says: to the node that takes the key's slot over.

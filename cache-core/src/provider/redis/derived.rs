@@ -1,6 +1,6 @@
 //! Writes that rest on what stands at a key: they act on visible entries only.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::call::Call;
 use super::entries::{ATTEMPTS, Entries, contended, id_argument, millis, ttl_argument};
@@ -31,7 +31,7 @@ impl Entries {
         self.be_current().await?;
         let mut bytes = stored::encode(key, fresh, &self.packing)?;
         let mut may_begin = false;
-        let mut verdict = Verdict::default();
+        let (mut verdict, mut latest) = (Verdict::default(), None);
         for _ in 0..ATTEMPTS {
             let call = INCREMENT
                 .on(&[key])
@@ -39,13 +39,13 @@ impl Entries {
                 .arg(bytes.as_slice())
                 .arg(ttl_argument(fresh.meta()))
                 .arg(u8::from(may_begin));
-            let (what, answer) = self.change(self.judged(call, key, verdict), key).await?;
+            let call = self.judged(call, key, verdict).with_deadline_by(latest);
+            let (what, answer) = self.change(call, key).await?;
             match what.as_str() {
                 "done" | "begun" => return number(&answer.unwrap_or_default()),
                 "judge" => verdict = self.judge(key, &answer.unwrap_or_default()).await?,
                 "absent" => {
-                    let head = self.head().await?;
-                    bytes = stored::encode(key, &stamped(fresh, head), &self.packing)?;
+                    (bytes, latest) = self.ready_to_begin(key, fresh).await?;
                     (may_begin, verdict) = (true, Verdict::default());
                 }
                 "overflow" => return Err(overflow()),
@@ -57,20 +57,50 @@ impl Entries {
         Err(contended())
     }
 
+    /// A fresh counter as of the head of the log, entered in its indexes: until when it may be stored.
+    async fn ready_to_begin(&self, key: &str, fresh: &Entry) -> Result<(Vec<u8>, Option<Instant>)> {
+        let head = self.head().await?;
+        let bytes = stored::encode(key, &stamped(fresh, head), &self.packing)?;
+        let ttl = ttl_argument(fresh.meta());
+        let latest = self.link([(key, &*fresh.meta().tags, ttl)]).await?;
+        Ok((bytes, latest))
+    }
+
     pub(super) async fn expire(&self, key: &str, ttl: Option<Duration>) -> Result<bool> {
         self.be_current().await?;
-        let mut verdict = Verdict::default();
+        let ttl = ttl.map_or(0, millis);
+        let (mut verdict, mut latest) = (Verdict::default(), None);
         for _ in 0..ATTEMPTS {
-            let call = EXPIRE.on(&[key]).arg(ttl.map_or(0, millis));
-            let (what, answer) = self.change(self.judged(call, key, verdict), key).await?;
+            let call = self.judged(EXPIRE.on(&[key]).arg(ttl), key, verdict);
+            let call = call.with_deadline_by(latest);
+            let (what, answer) = self.change(call, key).await?;
             match what.as_str() {
                 "changed" => return Ok(true),
-                "judge" => verdict = self.judge(key, &answer.unwrap_or_default()).await?,
+                "judge" => {
+                    let header = answer.unwrap_or_default();
+                    verdict = self.judge(key, &header).await?;
+                    latest = self.enter_for(key, &header, ttl, verdict).await?;
+                }
                 "late" => return Err(too_late()),
                 _ => return Ok(false),
             }
         }
         Err(contended())
+    }
+
+    /// What is to live longer is to be found for longer, too. An entry that is in an index has tags,
+    /// so it does not get its new time to live before it has been judged.
+    async fn enter_for(
+        &self,
+        key: &str,
+        header: &[u8],
+        ttl: u64,
+        verdict: Verdict,
+    ) -> Result<Option<Instant>> {
+        match self.header(key, header) {
+            Some(meta) if verdict.visible => self.link([(key, &*meta.tags, ttl)]).await,
+            _ => Ok(None),
+        }
     }
 
     /// Compare-and-set on the id. Whether the entry may be shown was for the caller to judge: in
@@ -83,13 +113,17 @@ impl Entries {
         ttl: Option<Ttl>,
     ) -> Result<bool> {
         self.be_current().await?;
-        let ttl = ttl.map(|ttl| ttl.span().map_or(0, millis).to_string());
+        let ttl = ttl.map(|ttl| ttl.span().map_or(0, millis));
+        let latest = match ttl {
+            Some(ttl) => self.link([(key, &*entry.meta().tags, ttl)]).await?,
+            None => None,
+        };
         let call = REPLACE
             .on(&[key])
             .arg(id_argument(Some(seen)))
             .arg(stored::encode(key, entry, &self.packing)?)
-            .arg(ttl.unwrap_or_default())
-            .with_deadline();
+            .arg(ttl.map(|ttl| ttl.to_string()).unwrap_or_default())
+            .with_deadline_by(latest);
         let (what, _) = self.change(call, key).await?;
         match what.as_str() {
             "changed" => Ok(true),
@@ -123,14 +157,13 @@ impl Entries {
         answered
     }
 
-    /// Adds what the script judges by, see `visible` in `entry.lua`, and the deadline.
+    /// Adds what the script judges by, see `visible` in `entry.lua`.
     fn judged(&self, call: Call, key: &str, verdict: Verdict) -> Call {
         let from = self.backplane.log.visible_from(key);
         call.arg(from.sequence())
             .arg(&incarnation_bytes(from.incarnation())[..])
             .arg(id_argument(verdict.id))
             .arg(u8::from(verdict.visible))
-            .with_deadline()
     }
 
     /// What is stored in an incarnation that this node has not heard of, it hears of first.

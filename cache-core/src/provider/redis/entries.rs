@@ -164,12 +164,14 @@ impl Entries {
     }
 
     pub(super) async fn fill(&self, key: &str, entry: &Entry, lease: Lease) -> Result<bool> {
+        let ttl = ttl_argument(entry.meta());
+        let latest = self.link([(key, &*entry.meta().tags, ttl)]).await?;
         let call = FILL
             .on(&[key])
             .arg(stored::encode(key, entry, &self.packing)?)
-            .arg(ttl_argument(entry.meta()))
+            .arg(ttl)
             .arg(id_argument(Some(lease.token)))
-            .with_deadline();
+            .with_deadline_by(latest);
         self.backplane.links.call(call).await
     }
 

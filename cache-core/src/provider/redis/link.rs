@@ -143,7 +143,7 @@ impl Link {
     async fn send(&self, calls: &[Call], until: Instant) -> Result<Vec<Value>, RedisError> {
         let current = self.primary.current()?;
         let deadline = match calls.iter().any(Call::has_deadline) {
-            true => current.deadline(until).await?,
+            true => current.deadline(earliest(calls, until)).await?,
             false => 0,
         };
         let mut manager = current.manager.clone();
@@ -174,6 +174,14 @@ impl Link {
             time.observe(sent, told);
         }
     }
+}
+
+/// The deadline of all calls that go together: until then, or until one of them must be done.
+fn earliest(calls: &[Call], until: Instant) -> Instant {
+    calls
+        .iter()
+        .filter_map(Call::latest)
+        .fold(until, Instant::min)
 }
 
 /// Whether the server may yet come to what was sent: after all but an answer of its own, and a
@@ -223,6 +231,17 @@ pub(super) async fn within<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_that_go_together_are_done_when_the_first_of_them_must_be() {
+        let now = Instant::now();
+        let second = Duration::from_secs(1);
+        let call = |latest| Call::command("PING").with_deadline_by(latest);
+        let calls = [call(None), call(Some(now)), call(Some(now + second))];
+        assert_eq!(earliest(&calls, now + second), now);
+        assert_eq!(earliest(&calls[..1], now), now);
+        assert_eq!(earliest(&calls[2..], now), now);
+    }
 
     #[test]
     fn what_was_not_answered_by_the_server_may_still_be_on_its_way() {

@@ -8,6 +8,7 @@ use super::call::Call;
 use super::entries::Entries;
 use super::link::read;
 use super::script::HEADER;
+use crate::entry::Meta;
 use crate::error::Result;
 use crate::pattern::Pattern;
 use crate::provider::{Cursor, Found, Page};
@@ -28,28 +29,44 @@ impl Entries {
         cursor: Cursor,
         count: usize,
     ) -> Result<Page> {
+        let of_strings = ["TYPE", "string"];
+        let (keys, next) = self.keys(pattern, cursor, count, &of_strings).await?;
+        let entries = self.listed(keys).await?;
+        Ok(Page { entries, next })
+    }
+
+    /// One step through the keys that match, of the kind that these words of `SCAN` want.
+    pub(super) async fn keys(
+        &self,
+        pattern: &Pattern,
+        cursor: Cursor,
+        count: usize,
+        kind: &[&str],
+    ) -> Result<(Vec<String>, Option<Cursor>)> {
         let step = |cursor: u64| {
             Call::command("SCAN")
                 .arg(cursor)
-                .arg(&["MATCH", pattern.as_str(), "TYPE", "string", "COUNT"])
+                .arg(&["MATCH", pattern.as_str()])
+                .arg(kind)
+                .arg("COUNT")
                 .arg(count.max(1))
         };
         let (next, keys) = self.backplane.links.scan(cursor.0, step).await?;
         // Keys that are not text are not ours; what was not asked for was meant for somebody else.
-        let keys: Vec<_> = keys
+        let keys = keys
             .into_iter()
             .filter_map(|key| String::from_utf8(key).ok())
-            .filter(|key| pattern.matches(key))
-            .collect();
+            .filter(|key| pattern.matches(key));
+        Ok((keys.collect(), (next != 0).then_some(Cursor(next))))
+    }
+
+    /// The entries among these keys.
+    pub(super) async fn listed(&self, keys: Vec<String>) -> Result<Vec<(Box<str>, Meta)>> {
         let borrowed: Vec<_> = keys.iter().map(String::as_str).collect();
         let found = self.inspect(&borrowed).await?;
         let entries = keys.into_iter().zip(found);
-        Ok(Page {
-            entries: entries
-                .filter_map(|(key, found)| Some((key.into(), found?.meta)))
-                .collect(),
-            next: (next != 0).then_some(Cursor(next)),
-        })
+        let entry = |(key, found): (String, Option<Found>)| Some((key.into(), found?.meta));
+        Ok(entries.filter_map(entry).collect())
     }
 
     fn found(&self, key: &str, answer: Value) -> Result<Option<Found>> {

@@ -3,6 +3,8 @@
 //! Rules and traps of the protocol, in the order of the files: `backplane.rs` keeps the log,
 //! `entries.rs`, `set.rs` and `derived.rs` the entries, `reads.rs` what single reads share,
 //! `limits.rs` and `locks.rs` what is no entry, `scripts/` what runs on the server, `server_time.rs` its clock, `links.rs`, `link.rs` and
+//! `entries.rs`, `set.rs` and `derived.rs` the entries, `indexes.rs` where they are found, `reads.rs` what single reads share,
+//! `scripts/` what runs on the server, `server_time.rs` its clock, `links.rs`, `link.rs` and
 //! `primary.rs` the connections to it, `cluster/` those to many, `server.rs` what has to be true
 //! of them. `provider/stored.rs` has the bytes.
 
@@ -21,6 +23,7 @@ mod derived;
 mod echo;
 mod entries;
 mod error;
+mod indexes;
 mod keys;
 mod limits;
 mod link;
@@ -48,6 +51,7 @@ mod set;
 mod sweep;
 mod tail;
 mod tasks;
+mod tidy;
 #[cfg(feature = "tls")]
 mod tls;
 mod unclaimed;
@@ -65,8 +69,8 @@ pub use on_failover::OnFailover;
 use tasks::Tasks;
 
 use super::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page,
-    Provider, Slot, observe,
+    BoxFuture, Capability, Cursor, Found, Indexes, Invalidation, Lease, Leased, Limits, Locks,
+    Page, Provider, Slot, observe,
 };
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId};
@@ -90,7 +94,8 @@ const NAME: &str = "redis";
 /// that began before its key, tag, pattern or namespace was invalidated never becomes visible.
 ///
 /// On one server every read and write is one round trip, but for what rests on what stands there:
-/// the first `increment` at a key, `update` (a read, then a compare-and-set), `expire`, and a lease that others contend for. Reads of single
+/// the first `increment` at a key, `update` (a read, then a compare-and-set), `expire`, a lease that others contend for, and
+/// what is [indexed](crate::EntryOptions::index), whose keys are entered in the indexes first. Reads of single
 /// keys that come at one moment share a command. A `set` of many entries is one atomic script. An
 /// `invalidate` deletes at its keys and then appends its records; dropped or timed out halfway it
 /// may have done the first part only, and promises nothing. On a cluster, keys are read and written
@@ -127,7 +132,23 @@ const NAME: &str = "redis";
 /// What is invalidated by tag, pattern or namespace is hidden at once and freed later, by a
 /// [sweep](RedisProviderBuilder::sweep) or by its time to live.
 ///
-/// The server's user needs the right to run scripts, streams and `INFO`. An eviction policy may be
+/// # Indexes
+///
+/// Each value of an [index](crate::EntryOptions::index) is one sorted set, at the key
+/// `{prefix}#index:{namespace}:{hash}`, with about twice the length of an entry's key and 150 bytes for
+/// each entry. It lives as long as the last of them. What is not there any more is taken out by
+/// whoever reads there, by those who store under the same value when its time to live is over, and by
+/// the sweep. An entry that is there is found, but for these cases; it is found again once it is
+/// stored anew or given another time to live:
+///
+/// | situation | what is not found |
+/// |---|---|
+/// | an eviction policy has evicted the sorted set | the entries that were indexed by the value. The policies `volatile-…` spare indexes that have an entry without a time to live |
+/// | a replica takes over that has missed what was done last, or a server starts from an older snapshot, and entries outlive that: with [`OnFailover::Reappend`], or where it is a node of a cluster | what was stored last; what was gone, and is back |
+/// | the clock of a cluster's node is set forward, or an index comes by failover or move to one whose clock is ahead | entries with a time to live, for as much of it; what was being stored at that moment |
+/// | versions of this library with another form of stored entries share a server | what the older one cannot read, where it has come across the key |
+///
+/// The server's user needs the right to run scripts, streams, sorted sets and `INFO`. An eviction policy may be
 /// set; what it evicts is computed again. If it evicts the log's own keys, everything is, so a policy
 /// that spares keys without a time to live (`volatile-…`), or takes the least recently used, is
 /// better than `allkeys-random`. Locks and the counts of rate limits have a time to live; where they matter,
@@ -182,6 +203,7 @@ impl Provider for RedisProvider {
         Capability {
             limits: true,
             locks: true,
+            indexes: true,
             shared: true,
             persistent: true,
             ..Capability::LOCAL
@@ -193,6 +215,10 @@ impl Provider for RedisProvider {
     }
 
     fn locks(&self) -> Option<&dyn Locks> {
+        Some(self)
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
         Some(self)
     }
 

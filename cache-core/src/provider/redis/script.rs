@@ -58,11 +58,14 @@ pub(super) static SWEEP: Script = script!(" flags=allow-oom": "sweep.lua");
 pub(super) static FORGET: Script = script!(" flags=allow-oom": "forget.lua");
 pub(super) static EXTEND: Script = script!(" flags=allow-oom": "lock.lua", "extend.lua");
 pub(super) static UNLOCK: Script = script!(" flags=allow-oom": "lock.lua", "release.lua");
+pub(super) static UNLINK: Script = script!(" flags=allow-oom": "index.lua", "unlink.lua");
+pub(super) static MEMBERS: Script = script!(" flags=no-writes": "index.lua", "members.lua");
 pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
 pub(super) static PAGE: Script = script!(" flags=no-writes": "page.lua");
 
 // What the server refuses then, as a whole and before it has written anything.
 pub(super) static LEASE: Script = script!("": "entry.lua", "lease.lua");
+pub(super) static LINK: Script = script!("": "index.lua", "link.lua");
 pub(super) static PUT: Script = script!("": "entry.lua", "put.lua");
 pub(super) static FILL: Script = script!("": "entry.lua", "fill.lua");
 pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "set.lua");

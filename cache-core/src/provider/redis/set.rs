@@ -1,10 +1,12 @@
 //! Storing entries whatever stands there.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::call::Call;
 use super::entries::{Entries, ttl_argument};
 use super::error::too_late;
+use super::indexes::Linking;
 use super::link::read;
 use super::script::PUT;
 use super::untold::Untold;
@@ -49,6 +51,11 @@ impl Entries {
         }
     }
 
+    async fn enter(&self, entries: &[(&str, Arc<Entry>)]) -> Result<Option<Instant>> {
+        let entered = self.link(entries.iter().map(linking)).await;
+        entered.map_err(Error::without_effect)
+    }
+
     /// One script stores the entries and appends the records.
     async fn set_together(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
         let mut encoded = Vec::with_capacity(entries.len());
@@ -57,7 +64,8 @@ impl Entries {
             let bytes = bytes.map_err(Error::without_effect)?;
             encoded.push((*key, bytes, ttl_argument(entry.meta())));
         }
-        self.backplane.set(&encoded).await
+        let latest = self.enter(entries).await?;
+        self.backplane.set(&encoded, latest).await
     }
 
     /// Where the log is on another server than an entry, and where an entry is sealed together
@@ -66,7 +74,9 @@ impl Entries {
     /// value once more.
     async fn set_apart(&self, entries: &[(&str, Arc<Entry>)]) -> Result<()> {
         let stamp = self.head().await.map_err(Error::without_effect)?;
-        let put = |(key, entry): &(&str, Arc<Entry>)| self.put_call(key, &stamped(entry, stamp));
+        let latest = self.enter(entries).await?;
+        let put =
+            |(key, entry): &(&str, Arc<Entry>)| self.put_call(key, &stamped(entry, stamp), latest);
         let puts = entries.iter().map(put).collect::<Result<_>>();
         let puts = puts.map_err(Error::without_effect)?;
         let stored = self.backplane.links.writes(puts).await?;
@@ -90,11 +100,16 @@ impl Entries {
         Ok(self.backplane.log.stamp())
     }
 
-    fn put_call(&self, key: &str, entry: &Entry) -> Result<Call> {
+    fn put_call(&self, key: &str, entry: &Entry, latest: Option<Instant>) -> Result<Call> {
         let bytes = stored::encode(key, entry, &self.packing)?;
         let call = PUT.on(&[key]).arg(bytes).arg(ttl_argument(entry.meta()));
-        Ok(call.with_deadline())
+        Ok(call.with_deadline_by(latest))
     }
+}
+
+fn linking<'a>((key, entry): &'a (&str, Arc<Entry>)) -> Linking<'a> {
+    let meta = entry.meta();
+    (key, &meta.tags, ttl_argument(meta))
 }
 
 /// The entry, with another stamp.

@@ -1,4 +1,5 @@
-//! Frees what invalidations have hidden: a little at a time, on one node at a time.
+//! Frees what invalidations have hidden, and takes what is gone out of the indexes: a little at a
+//! time, on one node at a time.
 //!
 //! Only memory is at stake. What is hidden stays hidden whether it is freed or not, so barriers
 //! are kept as if there was no sweep, and a sweep that fails is left to the next.
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 use super::backplane::Backplane;
 use super::entries::{Entries, millis};
 use super::script::SWEEP;
+use super::tidy::Untidy;
 use crate::codec::Packing;
 use crate::error::Result;
 use crate::log::Stamp;
 use crate::pattern::Pattern;
-use crate::provider::{Cursor, Page};
+use crate::provider::Cursor;
 use crate::random;
 
 /// About how many keys one step looks at.
@@ -43,13 +45,14 @@ impl Sweeper {
         interval: Duration,
         freed: Arc<AtomicU64>,
     ) -> Result<Self> {
-        let root = Pattern::escape(&backplane.keys.root);
+        // Entries, and indexes.
+        let prefix = Pattern::escape(backplane.keys.root.trim_end_matches(':'));
         Ok(Self {
             backplane: Arc::downgrade(backplane),
             interval,
             freed,
             token: random::u64(),
-            pattern: Pattern::new(format!("{root}*"))?,
+            pattern: Pattern::new(format!("{prefix}[:#]*"))?,
             swept: None,
         })
     }
@@ -97,33 +100,51 @@ impl Sweeper {
         self.turn(self.interval).await
     }
 
-    /// Looks at some keys, frees what is hidden, and leaves the server alone for a while.
+    /// Looks at some keys and frees what is hidden, then looks through the indexes among them.
     async fn step(&self, at: Cursor) -> Result<Step> {
         let began = Instant::now();
-        let Some(backplane) = self.backplane.upgrade() else {
+        let Some(entries) = self.entries() else {
             return Ok(Step::Over(None));
         };
-        let next = self.free_hidden(backplane, at).await?;
-        let pause = PAUSE.max(began.elapsed() * RESTRAINT);
-        if let Some(left) = self.turn(TURN.saturating_add(pause)).await? {
-            return Ok(Step::Over(Some(left)));
+        let (keys, next) = entries.keys(&self.pattern, at, STEP, &[]).await?;
+        let mut indexes: Vec<_> = keys.iter().filter_map(|key| Untidy::at(key)).collect();
+        self.free_hidden(&entries, keys).await?;
+        drop(entries);
+        let mut over = self.rest(began).await?;
+        while over.is_none() && !indexes.is_empty() {
+            let began = Instant::now();
+            let Some(entries) = self.entries() else {
+                return Ok(Step::Over(None));
+            };
+            indexes = entries.tidy(indexes).await?;
+            drop(entries);
+            over = self.rest(began).await?;
         }
-        tokio::time::sleep(pause).await;
-        Ok(Step::Next(next))
+        Ok(over.map_or(Step::Next(next), |left| Step::Over(Some(left))))
     }
 
-    async fn free_hidden(&self, backplane: Arc<Backplane>, at: Cursor) -> Result<Option<Cursor>> {
-        let entries = Entries {
+    fn entries(&self) -> Option<Entries> {
+        Some(Entries {
             // It reads headers only.
             packing: Packing::PLAIN,
-            backplane,
+            backplane: self.backplane.upgrade()?,
             reads: None,
             lease_ttl: TURN,
-        };
-        let Page {
-            entries: seen,
-            next,
-        } = entries.scan(&self.pattern, at, STEP).await?;
+        })
+    }
+
+    /// Leaves the server alone for a while; `Some` if it is another node's turn by then.
+    async fn rest(&self, began: Instant) -> Result<Option<Duration>> {
+        let pause = PAUSE.max(began.elapsed() * RESTRAINT);
+        if let Some(left) = self.turn(TURN.saturating_add(pause)).await? {
+            return Ok(Some(left));
+        }
+        tokio::time::sleep(pause).await;
+        Ok(None)
+    }
+
+    async fn free_hidden(&self, entries: &Entries, keys: Vec<String>) -> Result<()> {
+        let seen = entries.listed(keys).await?;
         // After looking: an entry of an incarnation that this node had not heard of is no old one.
         entries.backplane.catch_up().await?;
         let log = &entries.backplane.log;
@@ -133,7 +154,7 @@ impl Sweeper {
             .map(|(key, meta)| (key, meta.id));
         let freed = entries.free(&hidden.collect::<Vec<_>>()).await?;
         self.freed.fetch_add(freed, Ordering::Relaxed);
-        Ok(next)
+        Ok(())
     }
 
     /// Takes the turn, or keeps it, for a while from now; `Some` if it is another's.

@@ -14,8 +14,8 @@ use super::Held;
 use crate::error::{Error, ErrorKind};
 use plan::{Drawn, Plan};
 
-/// A method of [`Provider`](crate::Provider), [`Limits`](crate::Limits) or [`Locks`](crate::Locks) that
-/// chaos can meet.
+/// A method of [`Provider`](crate::Provider), or of its [`Indexes`](crate::provider::Indexes),
+/// [`Limits`](crate::Limits) or [`Locks`](crate::Locks), that chaos can meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[expect(missing_docs, reason = "each is the method of that name")]
@@ -31,6 +31,7 @@ pub enum Operation {
     Inspect,
     Invalidate,
     Lease,
+    Members,
     Ping,
     Remove,
     Renew,
@@ -40,6 +41,7 @@ pub enum Operation {
     Set,
     Unlock,
     Sweep,
+    Unlink,
 }
 
 /// What happens to one call.

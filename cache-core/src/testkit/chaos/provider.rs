@@ -14,10 +14,10 @@ use crate::log::{Caps, Invalidated, Log, Record, Stamp};
 use crate::pattern::Pattern;
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{
-    BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Limits, Locks, Page, Peek,
-    Provider, Slot, Usage,
+    BoxFuture, Capability, Cursor, Found, Index, Indexes, Invalidation, Lease, Leased, Limits,
+    Locks, Member, Members, Page, Peek, Provider, Slot, Usage,
 };
-use crate::terms::Ttl;
+use crate::terms::{Ttl, no_indexes};
 
 /// A provider around another, whose calls meet what a [`Chaos`] wants.
 ///
@@ -123,6 +123,10 @@ impl Provider for ChaosProvider {
 
     fn capability(&self) -> Capability {
         self.inner.capability()
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        self.inner.indexes().map(|_| self as &dyn Indexes)
     }
 
     fn log(&self) -> &Log {
@@ -270,6 +274,27 @@ impl Provider for ChaosProvider {
     fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
         Box::pin(self.meet(Operation::Remove, async move {
             self.inner.remove(entries).await
+        }))
+    }
+}
+
+impl Indexes for ChaosProvider {
+    fn members<'a>(
+        &'a self,
+        index: Index<'a>,
+        cursor: Cursor,
+        count: usize,
+    ) -> BoxFuture<'a, Result<Members>> {
+        Box::pin(self.meet(Operation::Members, async move {
+            let inner = self.inner.indexes().ok_or_else(no_indexes)?;
+            inner.members(index, cursor, count).await
+        }))
+    }
+
+    fn unlink<'a>(&'a self, index: Index<'a>, stale: &'a [Member]) -> BoxFuture<'a, Result<()>> {
+        Box::pin(self.meet(Operation::Unlink, async move {
+            let inner = self.inner.indexes().ok_or_else(no_indexes)?;
+            inner.unlink(index, stale).await
         }))
     }
 }

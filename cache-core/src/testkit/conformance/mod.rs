@@ -52,6 +52,7 @@ pub mod counters;
 pub mod events;
 pub mod expiry;
 pub mod figures;
+pub mod indexes;
 pub mod invalidation;
 pub mod limits;
 pub mod listing;
@@ -85,6 +86,7 @@ macro_rules! conformance {
         $crate::conformance_locks! { $fixture }
         $crate::conformance_figures! { $fixture }
         $crate::conformance_events! { $fixture }
+        $crate::conformance_indexes! { $fixture }
     };
 }
 
@@ -116,6 +118,7 @@ enum Need {
     Scan,
     Limits,
     Locks,
+    Indexes,
 }
 
 impl Need {
@@ -127,6 +130,7 @@ impl Need {
             Self::Scan => capability.scan,
             Self::Limits => capability.limits,
             Self::Locks => capability.locks,
+            Self::Indexes => capability.indexes,
         }
     }
 
@@ -151,6 +155,7 @@ impl Need {
             }
             Self::Limits => unsupported(cache.rate_limiter(RateLimit::fixed_window(1, LONG))),
             Self::Locks => unsupported(cache.lock("name").await),
+            Self::Indexes => indexes::are_refused(cache).await,
         }
     }
 }
