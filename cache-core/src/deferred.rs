@@ -24,6 +24,19 @@ struct Aside {
     events: Vec<(Arc<Hub>, Told)>,
 }
 
+impl Aside {
+    fn release(self) {
+        for (hub, told) in self.events {
+            hub.send(told);
+        }
+        drop(self.payloads);
+    }
+
+    fn is_empty(&self) -> bool {
+        self.payloads.is_empty() && self.events.is_empty()
+    }
+}
+
 thread_local! {
     static HELD: RefCell<Held> = RefCell::default();
 }
@@ -71,15 +84,12 @@ impl Drop for Leaving {
         let released = HELD.try_with(|held| {
             let mut held = held.borrow_mut();
             held.depth -= 1;
-            (held.depth == 0).then(|| std::mem::take(&mut held.aside))
+            let is_due = held.depth == 0 && !held.aside.is_empty();
+            is_due.then(|| std::mem::take(&mut held.aside))
         });
-        let Ok(Some(Aside { payloads, events })) = released else {
-            return;
-        };
-        for (hub, told) in events {
-            hub.send(told);
+        if let Ok(Some(aside)) = released {
+            aside.release();
         }
-        drop(payloads);
     }
 }
 

@@ -34,8 +34,8 @@ pub struct Metrics {
     /// that was named, whatever the number of values that it hid. Those that wait for their backend
     /// count, those that failed do not.
     pub invalidations: u64,
-    /// Loads that have ended: of `get_or_set`, `#[cached]`, and the HTTP layer, up to the head of
-    /// the answer there. A call of `get_many_or_load`'s loader is one load. Loads that were dropped
+    /// Loads that have ended: of `get_or_set`, `#[cached]`, and the HTTP layer: there, requests whose
+    /// answer may be shared, up to its head. A call of `get_many_or_load`'s loader is one load. Loads that were dropped
     /// or have panicked are not counted.
     pub loads: u64,
     /// Loads whose result was an error; for `get_many_or_load`, also an error for any of the keys.
