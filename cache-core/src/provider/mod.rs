@@ -1,8 +1,12 @@
 //! The trait that stores entries.
 
+#[cfg(feature = "redis")]
+mod breaker;
 mod capability;
 pub(crate) mod memory;
 pub(crate) mod null;
+#[cfg(feature = "redis")]
+mod pause;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(feature = "redis")]

@@ -8,7 +8,6 @@
 
 mod address;
 mod backplane;
-mod breaker;
 mod builder;
 #[cfg_attr(
     not(feature = "redis-cluster"),
