@@ -1,7 +1,10 @@
 //! Values as bytes: which form a stored payload has, and the codecs that read and write it.
 
 #[cfg_attr(
-    not(all(feature = "redis", any(feature = "zstd", feature = "lz4"))),
+    not(all(
+        any(feature = "memcached", feature = "redis"),
+        any(feature = "zstd", feature = "lz4")
+    )),
     allow(
         dead_code,
         unreachable_pub,
@@ -12,7 +15,7 @@
 mod compression;
 #[cfg(feature = "encryption")]
 #[cfg_attr(
-    not(feature = "redis"),
+    not(any(feature = "memcached", feature = "redis")),
     allow(dead_code, reason = "no provider stores bytes")
 )]
 mod encryption;
@@ -20,7 +23,7 @@ pub(crate) mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
 #[cfg_attr(
-    not(feature = "redis"),
+    not(any(feature = "memcached", feature = "redis")),
     allow(dead_code, reason = "no provider stores bytes")
 )]
 mod packing;
@@ -38,19 +41,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
-#[cfg(all(feature = "config", feature = "redis"))]
+#[cfg(all(feature = "config", any(feature = "memcached", feature = "redis")))]
 pub(crate) use compression::Algorithm;
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use compression::Compression;
 #[cfg(all(
     feature = "config",
-    feature = "redis",
+    any(feature = "memcached", feature = "redis"),
     not(any(feature = "zstd", feature = "lz4"))
 ))]
 pub(crate) use compression::Compression;
 #[cfg(feature = "encryption")]
 pub use encryption::EncryptionKeys;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "memcached", feature = "redis"))]
 pub(crate) use packing::{Damaged, Flags, Packing};
 pub(crate) use weigh::weigh;
 

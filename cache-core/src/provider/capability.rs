@@ -27,6 +27,10 @@ pub struct Capability {
     pub scan: bool,
     /// Several processes see one store.
     pub shared: bool,
+    /// Its entries may be copied into a [memory tier](crate::MemoryTier): whatever makes a copy
+    /// old, a write in another process included, is recorded in the [log](crate::Provider::log)
+    /// and delivered.
+    pub copies: bool,
     /// What is stored outlives the process.
     pub persistent: bool,
 }
@@ -39,6 +43,7 @@ impl Capability {
         update: false,
         scan: false,
         shared: false,
+        copies: false,
         persistent: false,
     };
 
@@ -49,6 +54,7 @@ impl Capability {
         update: true,
         scan: true,
         shared: false,
+        copies: true,
         persistent: false,
     };
 }

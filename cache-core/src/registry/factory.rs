@@ -103,9 +103,9 @@ impl RegistryBuilder {
         if let Some(factory) = self.kinds.get(kind) {
             return Ok(&**factory);
         }
-        if kind == "redis" {
-            let what = "this program is built without the feature `redis` of cache-core";
-            return Err(section.kind_error(what));
+        if matches!(kind, "memcached" | "redis") {
+            let what = format!("this program is built without the feature `{kind}` of cache-core");
+            return Err(section.kind_error(&what));
         }
         let ours = [TIERED.to_owned()];
         let mut names: Vec<_> = self.kinds.keys().chain(&ours).collect();

@@ -20,6 +20,8 @@ pub(super) fn ours() -> BTreeMap<String, Box<dyn ProviderFactory>> {
     let mut kinds: BTreeMap<String, Box<dyn ProviderFactory>> = BTreeMap::new();
     kinds.insert("memory".into(), Box::new(memory));
     kinds.insert("null".into(), Box::new(null));
+    #[cfg(feature = "memcached")]
+    kinds.insert("memcached".into(), Box::new(super::memcached::memcached));
     #[cfg(feature = "redis")]
     kinds.insert("redis".into(), Box::new(super::redis::redis));
     kinds

@@ -3,7 +3,9 @@
 mod assembly;
 mod factory;
 mod kinds;
-#[cfg(feature = "redis")]
+#[cfg(feature = "memcached")]
+mod memcached;
+#[cfg(any(feature = "memcached", feature = "redis"))]
 mod packing;
 mod ready;
 #[cfg(feature = "redis")]
@@ -55,7 +57,7 @@ pub struct Registry {
 
 impl Registry {
     /// Builds what a configuration describes, from the kinds that the toolkit has: `memory`,
-    /// `null`, `tiered`, and `redis` where that feature is on. Call it in a Tokio runtime if a
+    /// `null`, `tiered`, and `memcached` and `redis` where those features are on. Call it in a Tokio runtime if a
     /// provider is remote. Dropped halfway, it leaves nothing behind.
     ///
     /// # Errors

@@ -53,6 +53,7 @@ pub mod expiry;
 pub mod invalidation;
 pub mod listing;
 pub mod loading;
+pub mod tier;
 pub mod updates;
 pub mod values;
 
@@ -77,6 +78,7 @@ macro_rules! conformance {
         $crate::conformance_updates! { $fixture }
         $crate::conformance_invalidation! { $fixture }
         $crate::conformance_listing! { $fixture }
+        $crate::conformance_tier! { $fixture }
     };
 }
 
