@@ -11,6 +11,7 @@ main() {
     fi
     step "Servers"
     need redis-server redis-server
+    need memcached memcached
     step "Format"
     cargo fmt --all --check
     step "Lints"

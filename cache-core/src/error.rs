@@ -71,7 +71,7 @@ struct Inner {
     namespace: Box<str>,
     message: String,
     source: Option<Box<dyn StdError + Send + Sync>>,
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "memcached", feature = "redis"))]
     had_no_effect: bool,
 }
 
@@ -88,7 +88,7 @@ impl Error {
             namespace: Box::default(),
             message: message.into(),
             source: None,
-            #[cfg(feature = "redis")]
+            #[cfg(any(feature = "memcached", feature = "redis"))]
             had_no_effect: false,
         }))
     }
@@ -120,7 +120,7 @@ impl Error {
     }
 
     /// Says that the backend has not done what it was told, and will not.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "memcached", feature = "redis"))]
     #[must_use]
     pub(crate) fn without_effect(mut self) -> Self {
         self.0.had_no_effect = true;
@@ -136,7 +136,7 @@ impl Error {
     }
 
     /// Whether the backend certainly has not done what it was told.
-    #[cfg(feature = "redis")]
+    #[cfg(any(feature = "memcached", feature = "redis"))]
     pub(crate) fn had_no_effect(&self) -> bool {
         self.0.had_no_effect
     }

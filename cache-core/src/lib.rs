@@ -1,6 +1,6 @@
-//! Caching for web services: typed values over moka and Redis, with invalidation that holds.
+//! Caching for web services: typed values over moka, Redis and memcached, with invalidation that holds.
 //!
-//! Waiting for somebody else's load, and everything about Redis, needs a Tokio runtime whose
+//! Waiting for somebody else's load, and everything about Redis and memcached, needs a Tokio runtime whose
 //! timer is enabled (`enable_all` or `enable_time`). Outside a runtime the memory provider works;
 //! a caller that would have to wait loads the value itself. In a runtime without a timer Tokio
 //! panics where somebody would have to wait.
@@ -74,6 +74,8 @@ pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 #[cfg(feature = "disk")]
 pub use provider::disk::{DiskProvider, DiskProviderBuilder, DiskUsage, OnDamage};
+#[cfg(feature = "memcached")]
+pub use provider::memcached::{MemcachedProvider, MemcachedProviderBuilder};
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]

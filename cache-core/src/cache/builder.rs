@@ -125,7 +125,8 @@ impl CacheBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Configuration`] if the prefix is empty, longer than 128 bytes, or not the one
-    /// that the provider was built with, if a memory tier is put in front of memory, or if
+    /// that the provider was built with, if a memory tier is put in front of memory or of a provider
+    /// that tells nobody of [changes](crate::Capability::copies), or if
     /// `lock_wait` is more than half of `flight_wait`.
     pub fn build(self) -> Result<Cache> {
         let own = self.provider.key_prefix();
@@ -171,6 +172,14 @@ impl CacheBuilder {
         if !matches!(provider.peek(""), Peek::Ask) {
             let message = format!(
                 "the {} provider is in memory itself; a memory tier belongs in front of a remote one",
+                provider.name()
+            );
+            return Err(Error::new(ErrorKind::Configuration, message));
+        }
+        if !provider.capability().copies {
+            let message = format!(
+                "the {} provider does not tell what has changed elsewhere, so copies in a memory tier \
+                 would go stale; leave the tier out",
                 provider.name()
             );
             return Err(Error::new(ErrorKind::Configuration, message));

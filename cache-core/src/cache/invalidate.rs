@@ -92,8 +92,10 @@ impl Cache {
     /// # Errors
     ///
     /// Like [`invalidate_pattern`](Self::invalidate_pattern). What was hidden by then stays so.
+    /// [`ErrorKind::Unsupported`], and nothing is hidden, where the backend cannot list its keys.
     pub async fn delete_by_pattern(&self, pattern: &str) -> Result<u64> {
         let pattern = self.full_pattern(pattern)?;
+        self.check_scan(&pattern).await?;
         let undo = self.engine().log.undo(pattern.as_str());
         let record = Record::Pattern(pattern.as_str().into());
         self.apply("delete_by_pattern", &[record]).await?;
@@ -107,6 +109,18 @@ impl Cache {
             cursor = next;
         }
         Ok(count)
+    }
+
+    /// Asks a provider that says it cannot scan before anything is hidden: it may have nothing to
+    /// list, which is no error.
+    async fn check_scan(&self, pattern: &Pattern) -> Result<()> {
+        let provider = &self.engine().provider;
+        if provider.capability().scan {
+            return Ok(());
+        }
+        let page = provider.scan(pattern, Cursor::START, 1).await;
+        page.map_err(|error| self.during("delete_by_pattern", error))
+            .map(drop)
     }
 
     /// Frees what is hidden on one page of a scan, and counts what was visible before `undo`.

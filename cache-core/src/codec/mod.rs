@@ -2,7 +2,7 @@
 
 #[cfg_attr(
     not(all(
-        any(feature = "disk", feature = "redis"),
+        any(feature = "disk", feature = "memcached", feature = "redis"),
         any(feature = "zstd", feature = "lz4")
     )),
     allow(
@@ -15,7 +15,7 @@
 mod compression;
 #[cfg(feature = "encryption")]
 #[cfg_attr(
-    not(any(feature = "disk", feature = "redis")),
+    not(any(feature = "disk", feature = "memcached", feature = "redis")),
     allow(dead_code, reason = "no provider stores bytes")
 )]
 mod encryption;
@@ -23,7 +23,7 @@ pub(crate) mod json;
 #[cfg(feature = "messagepack")]
 mod message_pack;
 #[cfg_attr(
-    not(any(feature = "disk", feature = "redis")),
+    not(any(feature = "disk", feature = "memcached", feature = "redis")),
     allow(dead_code, reason = "no provider stores bytes")
 )]
 mod packing;
@@ -41,19 +41,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
-#[cfg(all(feature = "config", any(feature = "disk", feature = "redis")))]
+#[cfg(all(
+    feature = "config",
+    any(feature = "disk", feature = "memcached", feature = "redis")
+))]
 pub(crate) use compression::Algorithm;
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use compression::Compression;
 #[cfg(all(
     feature = "config",
-    any(feature = "disk", feature = "redis"),
+    any(feature = "disk", feature = "memcached", feature = "redis"),
     not(any(feature = "zstd", feature = "lz4"))
 ))]
 pub(crate) use compression::Compression;
 #[cfg(feature = "encryption")]
 pub use encryption::EncryptionKeys;
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 pub(crate) use packing::{Damaged, Flags, Packing};
 pub(crate) use weigh::weigh;
 

@@ -43,7 +43,7 @@ use serde::de::IgnoredAny;
 
 pub use builder::CacheConfigBuilder;
 pub(crate) use codec::NamedCodec;
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 pub(crate) use codec::not_built;
 pub use section::Section;
 pub use units::{HumanBytes, HumanDuration, HumanTtl};

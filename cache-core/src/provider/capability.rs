@@ -36,6 +36,10 @@ pub struct Capability {
     pub indexes: bool,
     /// Several processes see one store.
     pub shared: bool,
+    /// Its entries may be copied into a [memory tier](crate::MemoryTier): whatever makes a copy
+    /// old, a write in another process included, is recorded in the [log](crate::Provider::log)
+    /// and delivered.
+    pub copies: bool,
     /// What is stored outlives the process.
     pub persistent: bool,
 }
@@ -51,6 +55,7 @@ impl Capability {
         locks: false,
         indexes: false,
         shared: false,
+        copies: false,
         persistent: false,
     };
 
@@ -66,6 +71,7 @@ impl Capability {
         locks: false,
         indexes: false,
         shared: false,
+        copies: true,
         persistent: false,
     };
 }

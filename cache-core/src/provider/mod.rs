@@ -1,17 +1,23 @@
 //! The trait that stores entries.
 
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod breaker;
 mod capability;
 #[cfg(feature = "disk")]
 pub(crate) mod disk;
 mod indexes;
 mod limits;
 mod locks;
+#[cfg(feature = "memcached")]
+pub(crate) mod memcached;
 pub(crate) mod memory;
 pub(crate) mod null;
 mod observe;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod pause;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 pub(crate) mod stored;
 mod usage;
 

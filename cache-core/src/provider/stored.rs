@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-#[cfg(feature = "disk")]
+#[cfg(any(feature = "disk", feature = "memcached"))]
 use crate::clock::Timestamp;
 use crate::codec::{CodecId, Damaged, Flags, Packing};
 use crate::entry::{Entry, EntryId, MAX_TAG_BYTES, MAX_TAGS, Owner, Payload, Tags};
@@ -47,7 +47,7 @@ use reader::Reader;
 const MAGIC: [u8; 4] = [0xCA, b'c', b'h', b'e'];
 const VERSION: u8 = 1;
 const FIXED: usize = 72;
-/// Where the server puts its times in.
+/// Where the server puts its times in, or [`set_times`].
 const TIMES: std::ops::Range<usize> = 40..56;
 /// Numbers that Lua handles must be exact in a double.
 const MAX_EXACT: u64 = 1 << 53;
@@ -132,6 +132,16 @@ pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Ve
         length: 0,
     };
     header.encode(key, 0)
+}
+
+/// Puts the times into what [`encode`] wrote, where no server does it.
+#[cfg(feature = "memcached")]
+pub(crate) fn set_times(bytes: &mut [u8], created: Timestamp, expires: Option<Timestamp>) {
+    let exact = |time: Timestamp| time.as_millis().min(MAX_EXACT - 1);
+    // 0 is for never.
+    let expires = expires.map_or(0, |expires| exact(expires).max(1));
+    let times = [exact(created).to_be_bytes(), expires.to_be_bytes()];
+    bytes[TIMES].copy_from_slice(times.as_flattened());
 }
 
 /// The 16 bytes that stand for an incarnation.

@@ -161,10 +161,15 @@ fn check_waits(config: &CacheConfig) -> Result<()> {
     checked.map_err(|error| config.error("lock_wait", error.to_string()))
 }
 
+/// Whether a memory tier in front of this kind would be refused.
+fn bears_no_tier(kind: &str) -> bool {
+    matches!(kind, TIERED | "memcached" | "memory" | "null")
+}
+
 fn check_remote(config: &CacheConfig, section: &Section, remote: &str) -> Result<()> {
     let names = || {
         let all = config.providers.values();
-        let others = all.filter(|other| !matches!(other.kind(), TIERED | "memory" | "null"));
+        let others = all.filter(|other| !bears_no_tier(other.kind()));
         others.map(Section::name).collect::<Vec<_>>()
     };
     let expected = || match &names()[..] {
@@ -176,7 +181,14 @@ fn check_remote(config: &CacheConfig, section: &Section, remote: &str) -> Result
             "remote",
             format!("{}; {}", no("provider", remote), expected()),
         )),
-        Some(behind) if matches!(behind.kind(), TIERED | "memory" | "null") => {
+        Some(behind) if behind.kind() == "memcached" => {
+            let what = format!(
+                "`{remote}` is of the kind `memcached`, which tells nobody what has changed, so that \
+                 copies in memory would go stale; use it without a tier"
+            );
+            Err(section.error("remote", what))
+        }
+        Some(behind) if bears_no_tier(behind.kind()) => {
             let kind = behind.kind();
             let what = format!(
                 "`{remote}` is of the kind `{kind}`; a memory tier belongs in front of a remote provider: {}",

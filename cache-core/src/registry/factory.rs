@@ -103,7 +103,7 @@ impl RegistryBuilder {
         if let Some(factory) = self.kinds.get(kind) {
             return Ok(&**factory);
         }
-        if ["disk", "redis"].contains(&kind) {
+        if matches!(kind, "disk" | "memcached" | "redis") {
             let what = format!("this program is built without the feature `{kind}` of cache-core");
             return Err(section.kind_error(&what));
         }

@@ -22,6 +22,8 @@ pub(super) fn ours() -> BTreeMap<String, Box<dyn ProviderFactory>> {
     kinds.insert("null".into(), Box::new(null));
     #[cfg(feature = "disk")]
     kinds.insert("disk".into(), Box::new(super::disk::disk));
+    #[cfg(feature = "memcached")]
+    kinds.insert("memcached".into(), Box::new(super::memcached::memcached));
     #[cfg(feature = "redis")]
     kinds.insert("redis".into(), Box::new(super::redis::redis));
     kinds

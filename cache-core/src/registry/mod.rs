@@ -5,7 +5,9 @@ mod assembly;
 mod disk;
 mod factory;
 mod kinds;
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(feature = "memcached")]
+mod memcached;
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 mod packing;
 mod ready;
 #[cfg(feature = "redis")]
@@ -57,8 +59,8 @@ pub struct Registry {
 
 impl Registry {
     /// Builds what a configuration describes, from the kinds that the toolkit has: `memory`,
-    /// `null`, `tiered`, and `disk` and `redis` where those features are on. Call it in a Tokio
-    /// runtime if a provider is remote or on a disk. Dropped halfway, it leaves nothing behind.
+    /// `null`, `tiered`, and `disk`, `memcached` and `redis` where those features are on. Call it in a
+    /// Tokio runtime if a provider is remote or on a disk. Dropped halfway, it leaves nothing behind.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //! that run it on their corpora.
 
 use crate::pattern::Pattern;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "memcached", feature = "redis"))]
 use crate::provider::stored;
 
 /// The longest pattern and key that the slow matcher is asked about.
@@ -14,7 +14,7 @@ const MAX_COMPARED: usize = 14;
 /// # Panics
 ///
 /// If that is not so.
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "memcached", feature = "redis"))]
 pub fn envelope(data: &[u8]) {
     stored::fuzz::from_anybody(data);
 }

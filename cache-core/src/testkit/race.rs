@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Gate, Held, Nodes, delivered, eventually, followers};
 use crate::cache::Cache;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::terms::EntryOptions;
 
 const KEY: &str = "user:1";
@@ -31,7 +31,8 @@ pub enum Act {
     InvalidateTag,
     /// `invalidate_pattern`
     InvalidatePattern,
-    /// `delete_by_pattern`
+    /// `delete_by_pattern`; where the provider cannot scan, that it is refused, and
+    /// `invalidate_pattern`
     DeleteByPattern,
     /// `clear`
     Clear,
@@ -49,6 +50,10 @@ impl Act {
     /// # Errors
     ///
     /// What the cache answers.
+    ///
+    /// # Panics
+    ///
+    /// If a provider that cannot scan does not say so.
     pub async fn perform(self, cache: &Cache) -> Result<()> {
         let users = users(cache);
         match self {
@@ -57,6 +62,16 @@ impl Act {
             Self::Invalidate => users.invalidate(KEY).await.map(drop),
             Self::InvalidateTag => users.invalidate_tag(TAG).await.map(drop),
             Self::InvalidatePattern => users.invalidate_pattern("user:*").await.map(drop),
+            Self::DeleteByPattern if !cache.capability().scan => {
+                let refused = users.delete_by_pattern("user:[0-9]").await.map(drop);
+                let kind = refused.as_ref().map_err(Error::kind);
+                // A store that keeps nothing has nothing to list.
+                assert!(
+                    matches!(kind, Ok(()) | Err(ErrorKind::Unsupported)),
+                    "{refused:?}"
+                );
+                users.invalidate_pattern("user:[0-9]").await.map(drop)
+            }
             Self::DeleteByPattern => users.delete_by_pattern("user:[0-9]").await.map(drop),
             Self::Clear => users.clear().await.map(drop),
             Self::ClearAround => cache.clear().await.map(drop),

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use cache_core::config::{HumanDuration, Section};
 use cache_core::testkit::Gate;
 use cache_core::{Cache, CacheConfig, MemoryProvider, Registry, Ttl};
+use cache_tests::memcached_server::MemcachedServer;
 use cache_tests::redis_server::RedisServer;
 
 async fn registry(text: &str, environment: &[(&str, &str)]) -> Registry {
@@ -133,6 +134,30 @@ providers:
 }
 
 #[tokio::test]
+async fn a_memcached_is_built_of_its_url_or_of_its_parts() {
+    let server = MemcachedServer::start();
+    let address = server.address();
+    let port = address.rsplit(':').next().unwrap();
+    for address in [
+        format!("url: '{}'", server.url()),
+        format!("host: 127.0.0.1, port: {port}"),
+    ] {
+        let text = format!(
+            "
+key_prefix: shop
+providers:
+  main: {{ kind: memcached, {address}, connect_timeout: 5s, command_timeout: 5s, heartbeat: 1s, touch_bound: 20s, lease_ttl: 5s, log_bytes: 16KiB, lazy: false }}
+"
+        );
+        let cache = registry(&text, &[]).await.default_cache();
+        assert_eq!(cache.provider_name(), "memcached");
+        assert_kept(&cache, 300).await;
+        assert!(server.item("shop::k").is_some());
+        cache.delete("k").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn the_environment_alone_is_enough_for_redis() {
     let server = RedisServer::start();
     let port = server.port().to_string();
@@ -242,7 +267,7 @@ async fn a_kind_of_ones_own_is_chosen_from_the_file() {
     );
     assert_eq!(
         message("providers: { a: { kind: shlef } }").await,
-        "cache.yaml, line 1: `providers.a.kind`: there is no provider kind `shlef`; there are `disk`, `memory`, `null`, `redis`, `shelf`, `tiered`"
+        "cache.yaml, line 1: `providers.a.kind`: there is no provider kind `shlef`; there are `disk`, `memcached`, `memory`, `null`, `redis`, `shelf`, `tiered`"
     );
 }
 

@@ -152,7 +152,7 @@ providers:
 providers:
   main:
     kind: redsi
-" => "cache.yaml, line 4: `providers.main.kind`: there is no provider kind `redsi`; there are `disk`, `memory`, `null`, `redis`, `tiered`";
+" => "cache.yaml, line 4: `providers.main.kind`: there is no provider kind `redsi`; there are `disk`, `memcached`, `memory`, `null`, `redis`, `tiered`";
     a_section_without_a_kind: "
 providers:
   main:
@@ -196,6 +196,45 @@ providers:
     kind: redis
     url: http://:hunter2@localhost
 " => "cache.yaml, line 3: `providers.main`: build on redis: the Redis URL cannot be used: expected redis[s]://[user:password@]host[:port][/database][?protocol=resp3] or unix:///path/of/the/socket[?db=…&user=…&pass=…&protocol=resp3]";
+    a_field_of_memcached_that_is_not_known: "
+providers:
+  main:
+    kind: memcached
+    host: localhost
+    password: hunter2
+" => "cache.yaml, line 6: `providers.main.password`: unknown field, expected one of `url`, `host`, `port`, `connect_timeout`, `command_timeout`, `heartbeat`, `touch_bound`, `lease_ttl`, `log_bytes`, `prefix`, `lazy`, `compression`, `compression_above`, `encryption`";
+    a_memcached_without_an_address: "
+providers:
+  main:
+    kind: memcached
+    lazy: true
+" => "cache.yaml, line 3: `providers.main`: the address of the server is missing; expected `url` or `host`";
+    a_memcached_whose_address_is_given_twice: "
+providers:
+  main:
+    kind: memcached
+    url: memcache://localhost
+    port: 11211
+" => "cache.yaml, line 6: `providers.main.port`: the address is given twice; say it in `url`, or in `host` and `port`";
+    a_memcached_whose_host_is_missing: "
+providers:
+  main:
+    kind: memcached
+    port: 11211
+" => "cache.yaml, line 5: `providers.main.port`: this is a part of an address without a `host`; add that, or write all of it as `url`";
+    a_memcached_url_with_a_password: "
+providers:
+  main:
+    kind: memcached
+    url: memcache://user:hunter2@localhost
+" => "cache.yaml, line 3: `providers.main`: build on memcached: the memcached URL cannot be used: expected memcache://host[:port]";
+    a_log_of_memcached_without_room: "
+providers:
+  main:
+    kind: memcached
+    host: localhost
+    log_bytes: 1KiB
+" => "cache.yaml, line 3: `providers.main`: build on memcached: log_bytes is 1024; 8192 to 524288 are possible";
     a_failover_that_is_not_known: "
 providers:
   main:
@@ -241,6 +280,11 @@ providers:
   main: { kind: tiered, remote: local }
   local: { kind: memory }
 " => "cache.yaml, line 3: `providers.main.remote`: `local` is of the kind `memory`; a memory tier belongs in front of a remote provider: add one, such as a section with `kind: redis`";
+    a_tier_in_front_of_memcached: "
+providers:
+  main: { kind: tiered, remote: shared }
+  shared: { kind: memcached, host: localhost }
+" => "cache.yaml, line 3: `providers.main.remote`: `shared` is of the kind `memcached`, which tells nobody what has changed, so that copies in memory would go stale; use it without a tier";
     two_tiers_in_front_of_one_provider: "
 default_provider: one
 providers:

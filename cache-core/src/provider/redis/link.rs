@@ -11,13 +11,13 @@ use ::redis::{
 };
 use tokio::time::timeout_at;
 
-use super::breaker::Breaker;
 use super::call::Call;
 use super::error::{from_redis, timed_out, unexpected};
 use super::primary::Primary;
 use super::server_time::ServerTime;
 use crate::clock::Timestamp;
 use crate::error::Result;
+use crate::provider::breaker::Breaker;
 
 /// How often a pipeline is sent again because a script was flushed under it.
 const ATTEMPTS: usize = 4;

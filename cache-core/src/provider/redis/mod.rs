@@ -10,7 +10,6 @@
 
 mod address;
 mod backplane;
-mod breaker;
 mod builder;
 #[cfg_attr(
     not(feature = "redis-cluster"),

@@ -12,9 +12,9 @@ use super::error::from_redis;
 use super::keys::LogKeys;
 use super::reply::record_from;
 use super::server::Server;
-use super::tasks::Pause;
 use crate::error::Result;
 use crate::log::{Incarnation, Positioned};
+use crate::provider::pause::Pause;
 
 /// Records per delivery.
 const BATCH: usize = 1_000;

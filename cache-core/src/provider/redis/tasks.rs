@@ -1,7 +1,6 @@
 //! What runs in the background: heartbeat, tail, sweep, and the watch over a cluster. All end with
 //! the provider.
 
-use std::error::Error as _;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,10 +10,7 @@ use super::backplane::Backplane;
 use super::server::Server;
 use super::sweep::Sweeper;
 use super::tail::Tail;
-use crate::error::Error;
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+use crate::provider::pause::Pause;
 
 /// The running tasks; dropping this ends them.
 pub(super) struct Tasks(Vec<JoinHandle<()>>);
@@ -68,43 +64,5 @@ async fn heartbeat(server: Server, backplane: Weak<Backplane>, first: Duration, 
             }
         };
         tokio::time::sleep(wait).await;
-    }
-}
-
-/// How long to wait after a failure, and whether somebody was told.
-pub(super) struct Pause {
-    what: &'static str,
-    next: Duration,
-    reported: bool,
-}
-
-impl Pause {
-    pub(super) fn new(what: &'static str) -> Self {
-        Self {
-            what,
-            next: FIRST_PAUSE,
-            reported: false,
-        }
-    }
-
-    pub(super) fn after_failure(&mut self) -> Duration {
-        let pause = self.next;
-        self.next = (self.next * 2).min(LONGEST_PAUSE);
-        pause
-    }
-
-    pub(super) fn succeeded(&mut self) {
-        if self.reported {
-            tracing::info!("{} succeeds again", self.what);
-        }
-        *self = Self::new(self.what);
-    }
-
-    /// Warns once per outage.
-    pub(super) fn failed(&mut self, error: &Error) {
-        if !std::mem::replace(&mut self.reported, true) {
-            let (what, source) = (self.what, error.source().map(ToString::to_string));
-            tracing::warn!(%error, source, "{what} failed; it is tried until it succeeds");
-        }
     }
 }

@@ -58,6 +58,7 @@ pub mod limits;
 pub mod listing;
 pub mod loading;
 pub mod locks;
+pub mod tier;
 pub mod updates;
 pub mod values;
 
@@ -87,6 +88,7 @@ macro_rules! conformance {
         $crate::conformance_figures! { $fixture }
         $crate::conformance_events! { $fixture }
         $crate::conformance_indexes! { $fixture }
+        $crate::conformance_tier! { $fixture }
     };
 }
 

@@ -12,11 +12,11 @@ use super::map::{Map, slot_of, slot_of_call};
 use super::node::{Health, Node};
 use crate::error::{Error, ErrorKind, Result};
 use crate::log::Stamp;
+use crate::provider::pause::Pause;
 use crate::provider::redis::backplane::Backplane;
 use crate::provider::redis::call::Call;
 use crate::provider::redis::link::read;
 use crate::provider::redis::script::DROP;
-use crate::provider::redis::tasks::Pause;
 
 /// How many keys are settled in one round trip.
 const BATCH: usize = 500;
