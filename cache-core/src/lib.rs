@@ -1,7 +1,7 @@
-//! Caching for web services: typed values over moka, Redis and memcached, with invalidation that holds.
+//! Caching for web services: typed values over moka, a file, Redis and memcached, with invalidation that holds.
 //!
-//! Waiting for somebody else's load, and everything about Redis and memcached, needs a Tokio runtime whose
-//! timer is enabled (`enable_all` or `enable_time`). Outside a runtime the memory provider works;
+//! Waiting for somebody else's load, and everything about Redis, memcached or a file, needs a Tokio
+//! runtime whose timer is enabled (`enable_all` or `enable_time`). Outside a runtime the memory provider works;
 //! a caller that would have to wait loads the value itself. In a runtime without a timer Tokio
 //! panics where somebody would have to wait.
 
@@ -73,7 +73,7 @@ pub use metrics::{Metrics, Miss, Times};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
 #[cfg(feature = "disk")]
-pub use provider::disk::{DiskProvider, DiskProviderBuilder, DiskUsage, OnDamage};
+pub use provider::disk::{DiskProvider, DiskProviderBuilder, DiskSize, OnDamage};
 #[cfg(feature = "memcached")]
 pub use provider::memcached::{MemcachedProvider, MemcachedProviderBuilder};
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use tracing::field::Empty;
 use tracing::instrument::{Instrument, Instrumented};
 
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 use super::BoxFuture;
 use crate::error::Result;
 #[cfg(feature = "metrics")]
@@ -61,7 +61,7 @@ where
 }
 
 /// A call of a provider's backend: observed, and its error says what was attempted.
-#[cfg(any(feature = "disk", feature = "redis"))]
+#[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 pub(super) fn call<'a, T: Send + 'a>(
     provider: &'static str,
     operation: &'static str,

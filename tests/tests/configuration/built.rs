@@ -118,6 +118,7 @@ async fn a_disk_keeps_what_it_was_given_for_the_next_registry() {
 key_prefix: shop
 providers:
   main: { kind: disk, path: '${FILE}', max_bytes: 8MiB, timeout: 5s, sweep: never, on_damage: start_empty, compression: lz4, compression_above: 16 }
+  near: { kind: tiered, remote: main, max_bytes: 1MiB }
 ";
     for expected in [None, Some("v".to_owned())] {
         let cache = registry(text, &environment).await.default_cache();

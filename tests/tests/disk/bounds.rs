@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Cache, DiskProvider, DiskUsage, EntryOptions};
+use cache_core::{Cache, DiskProvider, DiskSize, EntryOptions};
 
 use crate::{Disk, opened};
 
@@ -20,8 +20,8 @@ async fn write(cache: &Cache, keys: std::ops::Range<usize>) {
     }
 }
 
-async fn usage(provider: &DiskProvider) -> DiskUsage {
-    provider.usage().await.unwrap()
+async fn size(provider: &DiskProvider) -> DiskSize {
+    provider.size().await.unwrap()
 }
 
 #[tokio::test]
@@ -29,16 +29,16 @@ async fn ten_times_as_much_as_fits_stays_within_the_bound() {
     let disk = Disk::new();
     let (provider, cache) = opened(disk.builder().max_bytes(MIB)).await;
     write(&cache, 0..2_560).await;
-    let usage = usage(&provider).await;
-    assert!(usage.bytes <= MIB && usage.bytes > MIB / 2, "{usage:?}");
-    assert!(usage.file_bytes < 6 * MIB, "{usage:?}");
+    let size = size(&provider).await;
+    assert!(size.bytes <= MIB && size.bytes > MIB / 2, "{size:?}");
+    assert!(size.file_bytes < 6 * MIB, "{size:?}");
     assert!(cache.exists("2559").await.unwrap(), "the newest");
     assert!(!cache.exists("0").await.unwrap(), "the oldest");
     provider.close().await;
     let (provider, _cache) = opened(disk.builder().max_bytes(MIB / 4)).await;
     assert_eq!(
-        provider.usage().await.unwrap().entries,
-        usage.entries,
+        provider.size().await.unwrap().entries,
+        size.entries,
         "before a write"
     );
 }
@@ -51,7 +51,7 @@ async fn a_smaller_bound_holds_from_the_next_write_on() {
     provider.close().await;
     let (provider, cache) = opened(disk.builder().max_bytes(MIB / 4)).await;
     cache.set("k", "v").await.unwrap();
-    assert!(usage(&provider).await.bytes <= MIB / 4);
+    assert!(size(&provider).await.bytes <= MIB / 4);
     assert!(cache.exists("k").await.unwrap());
 }
 
@@ -82,7 +82,7 @@ async fn a_value_that_is_larger_than_everything_is_not_kept_and_evicts_nothing()
         None,
         "nor what was there before"
     );
-    assert_eq!(usage(&provider).await.entries, 99);
+    assert_eq!(size(&provider).await.entries, 99);
 }
 
 #[tokio::test]
@@ -92,9 +92,9 @@ async fn the_room_is_given_back_by_compacting() {
     write(&cache, 0..1_000).await;
     cache.set("kept", "v").await.unwrap();
     cache.delete_by_pattern("[0-9]*").await.unwrap();
-    let before = usage(&provider).await;
+    let before = size(&provider).await;
     assert!(provider.compact().await.unwrap());
-    let after = usage(&provider).await;
+    let after = size(&provider).await;
     assert_eq!((before.entries, after.entries), (1, 1));
     assert!(
         after.file_bytes < before.file_bytes / 2,
@@ -124,22 +124,22 @@ async fn what_is_expired_or_hidden_is_swept_out() {
         .await
         .unwrap();
     cache.set("kept", "v").ttl(hour * 9).await.unwrap();
-    assert_eq!(usage(&provider).await.entries, 1_201);
+    assert_eq!(size(&provider).await.entries, 1_201);
     cache.invalidate_tag("t").await.unwrap();
     swept_to(&provider, 601).await;
     disk.clock.advance(hour);
     swept_to(&provider, 1).await;
     assert!(cache.exists("kept").await.unwrap());
-    assert!(usage(&provider).await.bytes < 200);
+    assert!(size(&provider).await.bytes < 200);
 }
 
 async fn swept_to(provider: &DiskProvider, entries: u64) {
     let deadline = std::time::Instant::now() + Duration::from_secs(10);
-    while usage(provider).await.entries != entries {
+    while size(provider).await.entries != entries {
         assert!(
             std::time::Instant::now() < deadline,
             "{:?}",
-            usage(provider).await
+            size(provider).await
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -51,6 +51,17 @@ mod tiered_race {
     cache_core::race_table!(crate::contract::tiered());
 }
 
+/// But for counters: a number that was stored by `set` is sealed, and `increment` refuses it.
+mod packed_conformance {
+    cache_core::conformance_basics!(crate::contract::packed());
+    cache_core::conformance_values!(crate::contract::packed());
+    cache_core::conformance_expiry!(crate::contract::packed());
+    cache_core::conformance_loading!(crate::contract::packed());
+    cache_core::conformance_updates!(crate::contract::packed());
+    cache_core::conformance_invalidation!(crate::contract::packed());
+    cache_core::conformance_listing!(crate::contract::packed());
+}
+
 mod packed_race {
     cache_core::race_table!(crate::contract::packed());
 }

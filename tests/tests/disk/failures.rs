@@ -65,6 +65,30 @@ async fn a_file_that_is_open_already_is_refused_by_its_name() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_about_to_be_closed_is_waited_for() {
+    let disk = Disk::new();
+    let (first, cache) = disk.open().await;
+    cache.set("k", "v").await.unwrap();
+    let closing = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        first.close().await;
+    };
+    let (second, ()) = tokio::join!(disk.builder().build(), closing);
+    let cache = Cache::builder(second.unwrap()).build().unwrap();
+    assert!(cache.exists("k").await.unwrap());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn nobody_else_may_read_the_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let disk = Disk::new();
+    let (_provider, _cache) = disk.open().await;
+    let mode = std::fs::metadata(disk.path()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
 async fn a_path_that_leads_nowhere_is_an_error_that_says_what_is_needed() {
     let disk = Disk::new();
     for path in [

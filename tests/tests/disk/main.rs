@@ -5,7 +5,11 @@ mod contract;
 mod crash;
 mod damage;
 mod failures;
+mod history;
+mod packed;
 mod restart;
+
+use std::time::Duration;
 
 use cache_core::{Cache, DiskProvider, DiskProviderBuilder, ManualClock};
 use tempfile::TempDir;
@@ -29,7 +33,10 @@ impl Disk {
     }
 
     fn builder(&self) -> DiskProviderBuilder {
-        DiskProvider::builder(self.path()).clock(self.clock.clock())
+        // Whatever else the machine writes at the same time.
+        let patience = Duration::from_secs(60);
+        let builder = DiskProvider::builder(self.path()).timeout(patience);
+        builder.clock(self.clock.clock())
     }
 
     async fn open(&self) -> (DiskProvider, Cache) {

@@ -57,8 +57,8 @@ impl DiskProviderBuilder {
         }
     }
 
-    /// The bound on the sum of all keys and stored values, in bytes; default 1 GiB. The file is
-    /// larger: [`DiskProvider`] says by how much.
+    /// The bound on the sum of all keys and stored values, in bytes; default 1 GiB. The file
+    /// becomes 2 to 4 times as large: see [`DiskProvider`].
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self

@@ -5,7 +5,8 @@
 //! | `opening`, `on_damage` | the file's lock, and whether it can be trusted |
 //! | `store` | the open file, and its being opened anew |
 //! | `row`, `state` | the tables: entries and their order; the log |
-//! | `writer`, `job` | the thread that writes, and what it is given to do |
+//! | `operations`, `writes`, `job` | what callers ask for, on its way to the writer |
+//! | `writer` | the thread that writes |
 //! | `batch`, `changes` | one transaction, and what each operation changes in it |
 //! | `reads`, `sweep`, `recent` | looking, freeing, sparing |
 //! | `leases` | the loads that are under way |
@@ -29,6 +30,7 @@ mod sweep;
 #[cfg(test)]
 mod tests;
 mod writer;
+mod writes;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -111,7 +113,7 @@ const QUEUE_KIB: usize = 64 << 10;
 /// | | |
 /// |---|---|
 /// | keys and stored values | [`max_bytes`](DiskProviderBuilder::max_bytes). Over it the oldest go, but for those that have been read lately (CLOCK, with 128 KiB of bits in memory: no read causes a write). A value that is larger is not kept |
-/// | the file | what fits into it was once in it: between 1 and 2 times `max_bytes` for values of some KiB, more for smaller ones. It does not shrink by itself; [`compact`](Self::compact) gives the room back |
+/// | the file | 2 to 4 times `max_bytes` in the end, measured with values of 200 bytes to 200 KB: it grows by doubling, and rounds values up to pages of 4 KiB. It does not shrink by itself; [`compact`](Self::compact) leaves 1.3 to 2 times of what there is |
 /// | barriers in the file | [`Caps`](crate::log::Caps), and 4,096 records |
 /// | memory | the [page cache](DiskProviderBuilder::page_cache_bytes), 64 MiB of writes that wait, the log, and the leases of loads that are under way |
 /// | readers | 32 at the same time; others wait |
@@ -125,14 +127,14 @@ const QUEUE_KIB: usize = 64 << 10;
 ///
 /// | | `get_or_set`, `#[cached]`, HTTP | explicit operations | invalidations | afterwards |
 /// |---|---|---|---|---|
-/// | the disk is full, or the quota, or the largest size of a file is reached | what is stored is shown, the rest computed | reads go on; writes: [`Unready`](crate::ErrorKind::Unready) | hold here, [`Pending`](crate::Invalidated::Pending) | the file is opened anew, and written again after 1 to 60 s; nothing that was there is lost |
+/// | the disk is full, or the quota, or the largest size of a file is reached | what is stored is shown, the rest computed; while the file is opened anew, all of it | reads go on, but for that moment; writes: [`Unready`](crate::ErrorKind::Unready) | hold here, [`Pending`](crate::Invalidated::Pending) | the file is opened anew at once, which takes as long as reading it, and written again after ten times as long, 1 to 60 s; nothing that was there is lost |
 /// | the disk answers with an error | computed | [`Backend`](crate::ErrorKind::Backend) or `Unready` | likewise | likewise |
 /// | the disk hangs | computed after `timeout` | [`Timeout`](crate::ErrorKind::Timeout) after it; a write that had not begun is not done | likewise, after it | goes on where the disk does |
 /// | the process is killed | | | what was `Applied` holds; what was `Pending` is lost | the file is looked through at the next opening |
 /// | the file is damaged while nobody has it | | | | the next opening [refuses it, or begins anew](OnDamage), where it can be told: in the log always; an entry is a miss when it is read |
 /// | another process has the file | | | | opening fails with `Unready` after 2 s |
 ///
-/// Whoever can write to the file, or puts an old copy of it in its place between two runs, can
+/// The file is made so that only its user may read and write it. Whoever can write to it, or puts an old copy of it in its place between two runs, can
 /// bring back what was invalidated. `Error::source` has what the system said.
 #[derive(Clone)]
 pub struct DiskProvider(Arc<Inner>);
@@ -149,7 +151,7 @@ struct Inner {
 
 /// What a [`DiskProvider`] takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DiskUsage {
+pub struct DiskSize {
     /// How many entries there are, those included that cannot be shown any more.
     pub entries: u64,
     /// What their keys and stored values take, which `max_bytes` bounds.
@@ -228,9 +230,9 @@ impl DiskProvider {
     /// # Errors
     ///
     /// What the disk answers.
-    pub async fn usage(&self) -> Result<DiskUsage> {
-        let usage = self.0.reads.usage().await;
-        usage.map_err(|error| error.during("usage", NAME))
+    pub async fn size(&self) -> Result<DiskSize> {
+        let size = self.in_time(self.0.reads.size()).await;
+        size.map_err(|error| error.during("size", NAME))
     }
 }
 

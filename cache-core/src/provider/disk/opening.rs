@@ -1,10 +1,11 @@
 //! Opening the file: the lock, the damage, and what it knows of the log.
 
 use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-use std::{fs, io, thread};
+use std::{io, thread};
 
 use redb::{Database, DatabaseError, ReadableDatabase};
 
@@ -65,13 +66,23 @@ impl Opening {
         loop {
             let mut builder = Database::builder();
             builder.set_cache_size(self.page_cache_bytes);
-            match builder.create(&self.path) {
+            match builder.create_file(self.file()?) {
                 Err(DatabaseError::DatabaseAlreadyOpen) if Instant::now() < deadline => {
                     thread::sleep(LOOK_AGAIN);
                 }
                 opened => return Ok(opened?),
             }
         }
+    }
+
+    /// Values can be personal data: nobody else needs to read the file.
+    fn file(&self) -> Outcome<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let opened = options.open(&self.path);
+        opened.map_err(|error| Failure::File(error.into()))
     }
 
     fn prepare(&self, database: &Database, new: Incarnation) -> Outcome<Kept> {

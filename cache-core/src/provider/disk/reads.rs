@@ -6,7 +6,7 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::DiskUsage;
+use super::DiskSize;
 use super::error::{Outcome, away, damaged};
 use super::row::{ENTRIES, ORDER, Row, meta_in};
 use super::state::{self, STATE};
@@ -82,11 +82,11 @@ impl Reads {
             .await
     }
 
-    pub(super) async fn usage(&self) -> Result<DiskUsage> {
+    pub(super) async fn size(&self) -> Result<DiskSize> {
         self.look(|transaction, store| {
             let entries = transaction.open_table(ENTRIES)?;
             let file = std::fs::metadata(store.path()).map_err(redb::StorageError::from)?;
-            Ok(DiskUsage {
+            Ok(DiskSize {
                 entries: entries.len()?,
                 bytes: state::bytes(transaction)?,
                 file_bytes: file.len(),

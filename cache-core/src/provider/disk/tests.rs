@@ -1,22 +1,20 @@
-//! What cannot be seen from outside: the tables, and a file that is away for a while.
+//! What cannot be seen from outside.
 
-use std::sync::Arc;
+mod away;
+mod moments;
+
 use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
-use tokio::runtime::Handle;
-use tokio::task::block_in_place;
 
-use super::batch::Batch;
-use super::changes::{Encoded, encoded};
+use super::error::Outcome;
 use super::row::{ENTRIES, ORDER, cost};
 use super::state::{self, Own, STATE, State};
 use super::{DiskProvider, DiskProviderBuilder};
 use crate::clock::ManualClock;
-use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
 use crate::error::ErrorKind;
 use crate::log::{Caps, Invalidated, Kind, Record};
-use crate::provider::{Lease, Leased, Provider};
+use crate::provider::Provider;
 use crate::testkit::eventually;
 use crate::{Cache, EntryOptions};
 
@@ -35,7 +33,10 @@ impl Disk {
     }
 
     fn builder(&self) -> DiskProviderBuilder {
-        DiskProvider::builder(self.folder.join("cache.redb")).clock(self.clock.clock())
+        // Whatever else the machine writes at the same time.
+        let patience = Duration::from_secs(60);
+        let builder = DiskProvider::builder(self.folder.join("cache.redb")).timeout(patience);
+        builder.clock(self.clock.clock())
     }
 }
 
@@ -126,209 +127,17 @@ async fn barriers_that_a_floor_has_made_needless_go_and_what_they_hid_stays_hidd
     assert_eq!(cache.get::<String>("k").await.unwrap(), None);
 }
 
-/// The file cannot be worked on while this is held, as if the disk hung.
-fn hang(provider: &DiskProvider) -> impl Sized {
-    provider.0.store.hang()
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn while_the_disk_hangs_invalidations_hold_and_nobody_waits_long() {
-    let disk = Disk::new();
-    let patience = Duration::from_millis(100);
-    let (provider, cache) = opened(disk.builder().timeout(patience)).await;
-    for key in ["key", "tagged", "stays"] {
-        cache.set(key, "v").tag(key).await.unwrap();
-    }
-    let hanging = hang(&provider);
-    let error = cache.get::<String>("key").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Timeout, "{error}");
-    assert_eq!(
-        cache.set("late", "v").await.unwrap_err().kind(),
-        ErrorKind::Timeout
-    );
-    assert_eq!(cache.invalidate("key").await.unwrap(), Invalidated::Pending);
-    assert_eq!(
-        cache.invalidate_tag("tagged").await.unwrap(),
-        Invalidated::Pending
-    );
-    let load = || async { Ok::<_, std::convert::Infallible>("computed".to_owned()) };
-    assert_eq!(
-        cache.get_or_set("stays", load).await,
-        Ok("computed".to_owned())
-    );
-    drop(hanging);
-    // At once: what waits is hidden before it is written.
-    for key in ["key", "tagged"] {
-        let seen = cache.get::<String>(key).await;
-        assert!(!matches!(seen, Ok(Some(_))), "{key}");
-    }
-    let log = provider.log();
-    eventually("the disk is told", || !log.has_pending()).await;
-    cache.set("tagged", "new").tag("tagged").await.unwrap();
-    for (key, expected) in [
-        ("key", None),
-        ("tagged", Some("new")),
-        ("stays", Some("v")),
-        ("late", None),
-    ] {
-        let seen = cache.get::<String>(key).await.unwrap();
-        assert_eq!(seen.as_deref(), expected, "{key}");
-    }
-}
-
-const KEY: &str = "cache::k";
-
-fn entry(provider: &DiskProvider, value: &str) -> Arc<Entry> {
-    let meta = Meta {
-        id: EntryId::random(),
-        owner: Owner::HANDLE,
-        stamp: provider.log().stamp(),
-        created: provider.clock().now(),
-        expires: None,
-        tags: [].into(),
-    };
-    Arc::new(Entry::new(meta, Payload::typed(value.to_owned())))
-}
-
-fn bytes(provider: &DiskProvider, value: &str) -> Encoded {
-    let entry = entry(provider, value);
-    let bytes = encoded(KEY, &entry, &provider.0.store.packing).expect("bytes");
-    Encoded {
-        key: KEY.into(),
-        bytes,
-    }
-}
-
-async fn leased(provider: &DiskProvider) -> Lease {
-    let stamp = provider.log().stamp();
-    match provider.lease(KEY, None, stamp).await.expect("an answer") {
-        Leased::Lease(lease) => lease,
-        other => panic!("a lease, not {other:?}"),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_load_that_began_while_a_write_was_under_way_stores_nothing() {
-    for record in [None, Some(Record::Key(KEY.into()))] {
-        let disk = Disk::new();
-        let (provider, cache) = opened(disk.builder()).await;
-        let store = &provider.0.store;
-        let new = bytes(&provider, "new");
-        let lease = store.work(|database| {
-            let transaction = database.begin_write()?;
-            let mut batch = Batch::begin(&transaction, store)?;
-            match record {
-                None => batch.set(&[new])?,
-                Some(record) => drop(batch.invalidate(&[record])?),
-            }
-            let done = batch.finish()?;
-            let lease = block_in_place(|| Handle::current().block_on(leased(&provider)));
-            transaction.commit()?;
-            done.take_effect(store);
-            Ok(lease)
-        });
-        let old = entry(&provider, "old");
-        assert!(!provider.fill(KEY, old, lease.unwrap()).await.unwrap());
-        assert_ne!(
-            cache.get::<String>("k").await.unwrap().as_deref(),
-            Some("old")
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_load_stores_nothing_behind_a_write_of_its_own_transaction() {
-    let disk = Disk::new();
-    let (provider, _cache) = opened(disk.builder()).await;
-    let store = &provider.0.store;
-    for record in [None, Some(Record::Key(KEY.into()))] {
-        let lease = leased(&provider).await;
-        let (new, old) = (bytes(&provider, "new"), bytes(&provider, "old"));
-        let filled = store.work(|database| {
-            let transaction = database.begin_write()?;
-            let mut batch = Batch::begin(&transaction, store)?;
-            match &record {
-                None => batch.set(&[new])?,
-                Some(record) => drop(batch.invalidate(std::slice::from_ref(record))?),
-            }
-            batch.fill(&old, lease)
-        });
-        assert!(!filled.unwrap(), "{record:?}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_written_after_an_invalidation_that_waits_is_shown() {
-    let disk = Disk::new();
-    let (provider, cache) = opened(disk.builder()).await;
-    for run in 0..20 {
-        provider.log().pend(&[Record::Tag("t".into())], "cache:");
-        cache.set("k", &run).tag("t").await.unwrap();
-        assert_eq!(cache.get("k").await.unwrap(), Some(run));
-        provider.log().pend(&[Record::Tag("t".into())], "cache:");
-        let options = EntryOptions::new().tag("t");
-        assert_eq!(cache.increment_with("n", 7, options).await.unwrap(), 7);
-        assert_eq!(cache.get("n").await.unwrap(), Some(7));
-        provider
-            .log()
-            .pend(&[Record::Key("cache::n".into())], "cache:");
-        assert!(!cache.expire("n", Duration::from_secs(1)).await.unwrap());
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn those_who_wait_at_one_moment_share_a_transaction() {
-    let disk = Disk::new();
-    let (provider, cache) = opened(disk.builder().timeout(Duration::from_secs(60))).await;
-    cache.set("k", "v").await.unwrap();
-    let before = provider.0.store.commits();
-    let hanging = hang(&provider);
-    let writes: Vec<_> = (0..100)
-        .map(|key| {
-            let cache = cache.clone();
-            tokio::spawn(async move { cache.set(&key.to_string(), &key).await })
-        })
-        .collect();
-    let queued = || provider.0.room.available_permits() == super::QUEUE_KIB - 100;
-    eventually("all wait", queued).await;
-    drop(hanging);
-    for write in writes {
-        write.await.unwrap().unwrap();
-    }
-    let commits = provider.0.store.commits() - before;
-    // The first to come may be alone.
-    assert!(commits <= 2, "{commits} transactions");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn after_a_failure_the_file_is_opened_anew() {
-    let disk = Disk::new();
-    let (provider, cache) = opened(disk.builder()).await;
-    cache.set("k", "v").tag("t").await.unwrap();
-    let store = &provider.0.store;
-    // A transaction that failed, but has reached the disk all the same.
-    let written = store.work(|database| {
+/// Changes the state behind the back of the log.
+fn change(provider: &DiskProvider, change: impl FnOnce(&mut State<'_>) -> Outcome<()>) {
+    let changed = provider.0.store.work(|database| {
         let transaction = database.begin_write()?;
         let mut state = State::of(&transaction)?;
-        state.record(&Record::Tag("t".into()))?;
-        assert_eq!(state.own(Own::Sequence)?, 1);
+        change(&mut state)?;
         state.finish()?;
         transaction.commit()?;
         Ok(())
     });
-    written.unwrap();
-    assert!(cache.exists("k").await.unwrap(), "nobody has been told");
-    store.fail();
-    eventually("the file is opened anew", || !store.has_failed()).await;
-    assert_eq!(provider.log().stamp().sequence(), 1);
-    assert_eq!(cache.get::<String>("k").await.unwrap(), None);
-    let error = cache.set("k", "v").await.unwrap_err();
-    assert!(error.to_string().contains("tried again"), "{error}");
-    assert!(error.is_retryable());
-    while cache.set("k", "new").tag("t").await.is_err() {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(cache.exists("k").await.unwrap());
+    changed.expect("a change");
 }
 
 #[tokio::test]
@@ -359,28 +168,13 @@ async fn a_log_that_is_not_what_was_written_is_refused() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn an_older_state_than_was_known_is_not_gone_on_with() {
+#[tokio::test]
+async fn a_file_of_another_version_is_refused() {
     let disk = Disk::new();
-    let (provider, cache) = opened(disk.builder()).await;
-    cache.set("k", "v").tag("t").await.unwrap();
-    cache.invalidate_tag("t").await.unwrap();
-    let store = &provider.0.store;
-    let turned_back = store.work(|database| {
-        let transaction = database.begin_write()?;
-        let mut state = State::of(&transaction)?;
-        state.set_own(Own::Sequence, 0)?;
-        state.finish()?;
-        transaction.commit()?;
-        Ok(())
-    });
-    turned_back.unwrap();
-    store.fail();
-    let is_closed = || store.read(|_| Ok(())).is_err();
-    eventually("the file is looked at", is_closed).await;
-    for _ in 0..100 {
-        assert!(!matches!(cache.get::<String>("k").await, Ok(Some(_))));
-        assert!(provider.ping().await.is_err());
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    let (provider, _cache) = opened(disk.builder()).await;
+    change(&provider, |state| state.set_own(Own::Version, 2));
+    provider.close().await;
+    let error = disk.builder().build().await.unwrap_err();
+    let cause = std::error::Error::source(&error).expect("a cause");
+    assert!(cause.to_string().contains("another version"), "{cause}");
 }

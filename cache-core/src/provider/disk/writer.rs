@@ -67,21 +67,13 @@ impl Writer {
 
     pub(super) fn run(mut self) {
         loop {
-            match self.messages.recv_timeout(self.patience()) {
-                Ok(Message::Job(first)) => {
-                    if let Some(then) = self.serve(first)
-                        && self.attend(then)
-                    {
-                        return;
-                    }
-                }
-                Ok(message) => {
-                    if self.attend(message) {
-                        return;
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
+            let has_ended = match self.messages.recv_timeout(self.patience()) {
+                Ok(message) => self.attend(message),
+                Err(RecvTimeoutError::Timeout) => false,
                 Err(RecvTimeoutError::Disconnected) => return self.end(),
+            };
+            if has_ended {
+                return;
             }
             self.tend();
         }
@@ -92,12 +84,12 @@ impl Writer {
         TICK.min(sweep)
     }
 
-    /// Does what is no job; true if that was the last of all.
+    /// Does what it is told; true if that was the last of all.
     fn attend(&mut self, message: Message) -> bool {
         match message {
-            Message::Job(job) => {
-                self.serve(job);
-                false
+            Message::Job(first) => {
+                let then = self.serve(first);
+                then.is_some_and(|then| self.attend(then))
             }
             Message::Compact(answer) => {
                 let _ = answer.send(self.store.compact());

@@ -72,6 +72,7 @@ use tasks::Heartbeat;
 
 use super::{
     BoxFuture, Capability, Cursor, Found, Invalidation, Lease, Leased, Page, Provider, Slot,
+    observe,
 };
 use crate::clock::Clock;
 use crate::entry::{Entry, EntryId};
@@ -177,15 +178,15 @@ impl Provider for MemcachedProvider {
     }
 
     fn ping(&self) -> BoxFuture<'_, Result<()>> {
-        during("ping", self.entries.backplane.ping())
+        during("ping", None, self.entries.backplane.ping())
     }
 
     fn catch_up(&self) -> BoxFuture<'_, Result<()>> {
-        during("catch up", self.entries.backplane.catch_up())
+        during("catch up", None, self.entries.backplane.catch_up())
     }
 
     fn get<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Slot>>> {
-        during("get", self.entries.get(keys))
+        during("get", keys.first().copied(), self.entries.get(keys))
     }
 
     fn lease<'a>(
@@ -194,7 +195,7 @@ impl Provider for MemcachedProvider {
         observed: Option<EntryId>,
         stamp: Stamp,
     ) -> BoxFuture<'a, Result<Leased>> {
-        during("lease", self.entries.lease(key, observed, stamp))
+        during("lease", Some(key), self.entries.lease(key, observed, stamp))
     }
 
     fn renew_every(&self) -> Option<Duration> {
@@ -202,7 +203,7 @@ impl Provider for MemcachedProvider {
     }
 
     fn renew<'a>(&'a self, key: &'a str, lease: Lease) -> BoxFuture<'a, Result<bool>> {
-        during("renew", self.entries.renew(key, lease))
+        during("renew", Some(key), self.entries.renew(key, lease))
     }
 
     fn release(&self, key: &str, lease: Lease) {
@@ -215,17 +216,19 @@ impl Provider for MemcachedProvider {
         entry: Arc<Entry>,
         lease: Lease,
     ) -> BoxFuture<'a, Result<bool>> {
-        during("fill", async move {
+        during("fill", Some(key), async move {
             self.entries.fill(key, &entry, lease).await
         })
     }
 
     fn set<'a>(&'a self, entries: Vec<(&'a str, Arc<Entry>)>) -> BoxFuture<'a, Result<()>> {
-        during("set", self.entries.set(entries))
+        let key = entries.first().map(|(key, _)| *key);
+        during("set", key, self.entries.set(entries))
     }
 
     fn invalidate<'a>(&'a self, records: &'a [Record]) -> BoxFuture<'a, Result<Invalidation>> {
-        during("invalidate", self.entries.invalidate(records))
+        let key = records.iter().find_map(Record::key);
+        during("invalidate", key, self.entries.invalidate(records))
     }
 
     fn increment<'a>(
@@ -234,13 +237,13 @@ impl Provider for MemcachedProvider {
         amount: i64,
         fresh: Arc<Entry>,
     ) -> BoxFuture<'a, Result<i64>> {
-        during("increment", async move {
+        during("increment", Some(key), async move {
             self.entries.increment(key, amount, &fresh).await
         })
     }
 
     fn expire<'a>(&'a self, key: &'a str, ttl: Option<Duration>) -> BoxFuture<'a, Result<bool>> {
-        during("expire", self.entries.expire(key, ttl))
+        during("expire", Some(key), self.entries.expire(key, ttl))
     }
 
     fn replace<'a>(
@@ -250,13 +253,13 @@ impl Provider for MemcachedProvider {
         entry: Arc<Entry>,
         ttl: Option<Ttl>,
     ) -> BoxFuture<'a, Result<bool>> {
-        during("replace", async move {
+        during("replace", Some(key), async move {
             self.entries.replace(key, seen, &entry, ttl).await
         })
     }
 
     fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {
-        during("inspect", self.entries.inspect(keys))
+        during("inspect", keys.first().copied(), self.entries.inspect(keys))
     }
 
     fn scan<'a>(
@@ -267,11 +270,11 @@ impl Provider for MemcachedProvider {
     ) -> BoxFuture<'a, Result<Page>> {
         let message = "memcached cannot list its keys; `invalidate_pattern` works without that";
         let error = Error::new(ErrorKind::Unsupported, message);
-        during("scan", async { Err(error) })
+        during("scan", None, async { Err(error) })
     }
 
     fn remove<'a>(&'a self, entries: &'a [(Box<str>, EntryId)]) -> BoxFuture<'a, Result<()>> {
-        during("remove", self.entries.remove(entries))
+        during("remove", None, self.entries.remove(entries))
     }
 }
 
@@ -285,9 +288,10 @@ impl fmt::Debug for MemcachedProvider {
     }
 }
 
-fn during<'a, T>(
+fn during<'a, T: Send + 'a>(
     operation: &'static str,
+    key: Option<&str>,
     attempt: impl Future<Output = Result<T>> + Send + 'a,
 ) -> BoxFuture<'a, Result<T>> {
-    Box::pin(async move { attempt.await.map_err(|error| error.during(operation, NAME)) })
+    observe::call(NAME, operation, key, attempt)
 }

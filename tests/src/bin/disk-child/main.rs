@@ -6,6 +6,7 @@ mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cache_core::{Cache, DiskProvider};
 
@@ -35,7 +36,10 @@ async fn main() -> ExitCode {
 }
 
 async fn opened(path: PathBuf) -> (DiskProvider, Cache) {
-    let provider = DiskProvider::open(path).await.expect("a provider");
+    // Whatever else the machine writes at the same time.
+    let patience = Duration::from_secs(60);
+    let builder = DiskProvider::builder(path).timeout(patience);
+    let provider = builder.build().await.expect("a provider");
     let cache = Cache::builder(provider.clone()).no_default_ttl();
     (provider, cache.build().expect("a cache"))
 }
