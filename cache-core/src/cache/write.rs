@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Cache;
 use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
@@ -103,6 +104,8 @@ impl Cache {
             stamp: self.engine().log.stamp(),
             created: now,
             expires: terms.expires(now),
+            kept_for: Duration::ZERO,
+            load_time: Duration::ZERO,
             tags: Arc::clone(&terms.tags),
         };
         Entry::new(meta, payload)

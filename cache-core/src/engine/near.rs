@@ -132,6 +132,8 @@ impl Drop for Promotion {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::entry::Owner;
     use crate::log::{Caps, Record};
@@ -161,6 +163,8 @@ mod tests {
                 stamp: self.log.stamp(),
                 created: Clock::system().now(),
                 expires: None,
+                kept_for: Duration::ZERO,
+                load_time: Duration::ZERO,
                 tags: [].into(),
             };
             Entry::new(meta, Payload::typed(1_u8))

@@ -45,6 +45,8 @@ fn entry(engine: &Engine) -> Entry {
         stamp: engine.log.stamp(),
         created: engine.clock.now(),
         expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: [Box::from("t")].into(),
     };
     Entry::new(meta, Payload::Counter(1))

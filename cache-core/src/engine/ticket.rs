@@ -246,6 +246,8 @@ impl Ticket {
                 .map_or(self.flight.began().stamp, |lease| lease.stamp),
             created: now,
             expires: terms.expires(now),
+            kept_for: Duration::ZERO,
+            load_time: Duration::ZERO,
             tags: terms.tags,
         };
         Entry::new(meta, Payload::typed_in(value, self.codec))

@@ -102,6 +102,21 @@ pub trait Provider: Debug + Send + Sync + 'static {
         stamp: Stamp,
     ) -> BoxFuture<'a, Result<Leased>>;
 
+    /// Like [`lease`](Self::lease), where what was `seen` is still of use: it stays there, and can be
+    /// read, until the load's value takes its place or something else happens to the key. What voids a
+    /// lease voids this one, and so does a write that rests on the entry.
+    ///
+    /// By default it is `lease`: where that takes away what was observed, nothing stale is left to be
+    /// shown as soon as a load has begun.
+    fn lease_beside<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        self.lease(key, Some(seen), stamp)
+    }
+
     /// How often a lease must be renewed while its load runs; `None` if it does not run out.
     fn renew_every(&self) -> Option<Duration> {
         None
