@@ -285,7 +285,7 @@ pub struct Meta {
     pub created: Timestamp,
     /// From when on it is not fresh any more; `None` for never.
     pub expires: Option<Timestamp>,
-    /// For how long it is kept after that: a read policy can then show it stale.
+    /// For how long it is kept after that: a [`Policy`](crate::Policy) can then show it stale.
     pub kept_for: Duration,
     /// How long its load took; zero for what was not loaded. Early refresh goes by it.
     pub load_time: Duration,

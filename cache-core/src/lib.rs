@@ -22,11 +22,14 @@ pub mod engine;
 mod entry;
 mod error;
 mod key;
+mod load_error;
+mod loaded;
 pub mod log;
 mod merge_patch;
 mod metrics;
 mod namespace;
 mod pattern;
+mod policy;
 pub mod provider;
 mod random;
 #[cfg(feature = "config")]
@@ -61,10 +64,13 @@ pub use error::{Error, ErrorKind, Result};
 #[doc(hidden)]
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};
+pub use load_error::LoadError;
+pub use loaded::Loaded;
 pub use log::Invalidated;
 pub use metrics::{Metrics, Miss};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
+pub use policy::Policy;
 pub use provider::memory::{MemoryProvider, MemoryProviderBuilder};
 pub use provider::null::NullProvider;
 #[cfg(feature = "redis")]

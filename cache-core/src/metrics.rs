@@ -46,6 +46,10 @@ pub struct Metrics {
     pub bypassed: u64,
     /// Cache operations that failed while a value was computed anyway.
     pub errors: u64,
+    /// Reads that were answered with a stale value: hits if they did not wait for a load, else misses.
+    pub stale: u64,
+    /// Loads in the background, of what was shown stale or is about to expire.
+    pub refreshes: u64,
 }
 
 impl Metrics {
@@ -68,6 +72,8 @@ pub(crate) struct Counters {
     hits: Striped,
     misses: [AtomicU64; MISSES],
     errors: AtomicU64,
+    stale: AtomicU64,
+    refreshes: AtomicU64,
 }
 
 impl Counters {
@@ -94,6 +100,14 @@ impl Counters {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(crate) fn stale(&self) {
+        self.stale.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refresh(&self) {
+        self.refreshes.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn snapshot(&self) -> Metrics {
         let of = |why: Miss| self.misses[why as usize].load(Ordering::Relaxed);
         Metrics {
@@ -106,6 +120,8 @@ impl Counters {
             wrong_owner: of(Miss::WrongOwner),
             bypassed: of(Miss::Bypassed),
             errors: self.errors.load(Ordering::Relaxed),
+            stale: self.stale.load(Ordering::Relaxed),
+            refreshes: self.refreshes.load(Ordering::Relaxed),
         }
     }
 }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::entry::{self, Tags};
 use crate::error::{Error, Result};
+use crate::policy::Policy;
+use crate::value::Value;
 
 /// How long an entry may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -58,6 +60,8 @@ impl Ttl {
 pub struct EntryOptions {
     ttl: Option<Ttl>,
     tags: Vec<Box<str>>,
+    /// Whether the time to live is that of one result, which comes before a policy's.
+    is_of_result: bool,
 }
 
 impl EntryOptions {
@@ -95,11 +99,37 @@ impl EntryOptions {
         self
     }
 
+    /// A time to live that the load has given to this very result.
+    pub(crate) fn of_result(self, ttl: Ttl) -> Self {
+        Self {
+            is_of_result: true,
+            ..self.ttl(ttl)
+        }
+    }
+
     /// Fills in the namespace's default and checks the tags.
     pub(crate) fn complete(self, default: Ttl) -> Result<Terms, Error> {
         Ok(Terms {
             ttl: self.ttl.unwrap_or(default),
             tags: self.checked_tags()?,
+            kept_for: Duration::ZERO,
+        })
+    }
+
+    /// Like [`complete`](Self::complete), for a loaded value under this policy.
+    pub(crate) fn complete_for<T: Value>(
+        self,
+        value: &T,
+        default: Ttl,
+        policy: &Policy,
+    ) -> Result<Terms, Error> {
+        let negative = policy.negative_ttl.filter(|_| value.is_none());
+        let is_of_result = self.is_of_result;
+        let terms = self.complete(default)?;
+        Ok(match negative {
+            Some(ttl) if !is_of_result => terms.absent(ttl, policy),
+            Some(_) => terms,
+            None => terms.under(policy),
         })
     }
 
@@ -116,9 +146,28 @@ impl EntryOptions {
 pub(crate) struct Terms {
     pub(crate) ttl: Ttl,
     pub(crate) tags: Tags,
+    /// How long the entry is kept when it has expired.
+    pub(crate) kept_for: Duration,
 }
 
 impl Terms {
+    /// What a policy makes of them for one entry.
+    pub(crate) fn under(self, policy: &Policy) -> Self {
+        Self {
+            ttl: policy.jittered(self.ttl),
+            kept_for: policy.kept_for(),
+            tags: self.tags,
+        }
+    }
+
+    /// What it makes of them for a value that is a `None`: that is not kept stale.
+    fn absent(self, ttl: Duration, policy: &Policy) -> Self {
+        Self {
+            ttl: policy.jittered(Ttl::After(ttl)),
+            ..self
+        }
+    }
+
     pub(crate) fn expires(&self, now: Timestamp) -> Option<Timestamp> {
         self.ttl.span().map(|span| now.saturating_add(span))
     }

@@ -120,6 +120,10 @@ impl<T: Value, E, S: ShareError<E>> Outcome<Result<T, E>> for OnlyOk<T, E, S> {
         Ok(stored)
     }
 
+    fn is_error(&self, result: &Result<T, E>) -> bool {
+        result.is_err()
+    }
+
     fn shared(&self, result: &Result<T, E>) -> Option<AnyValue> {
         S::copy(result.as_ref().err()?)
     }
@@ -138,6 +142,10 @@ impl<T: Value, E, S: ShareError<E>> Outcome<Result<Option<T>, E>> for OnlyOkSome
 
     fn restored(&self, stored: T) -> Result<Option<T>, E> {
         Ok(Some(stored))
+    }
+
+    fn is_error(&self, result: &Result<Option<T>, E>) -> bool {
+        result.is_err()
     }
 
     fn shared(&self, result: &Result<Option<T>, E>) -> Option<AnyValue> {

@@ -56,6 +56,7 @@ impl Cache {
     fn value_of<T: Value>(&self, look: &Look) -> Option<T> {
         let value = match look {
             Look::Hit(hit) => hit.value().map_err(|_| Miss::Damaged),
+            Look::Stale(_) => Err(Miss::Expired),
             Look::Miss { why, .. } => Err(*why),
             Look::Bypass => Err(Miss::Bypassed),
         };
@@ -182,5 +183,9 @@ impl<T: Value, E> Outcome<Result<T, E>> for KeepOk {
 
     fn restored(&self, stored: T) -> Result<T, E> {
         Ok(stored)
+    }
+
+    fn is_error(&self, result: &Result<T, E>) -> bool {
+        result.is_err()
     }
 }

@@ -83,7 +83,11 @@ impl Cache {
             self.apply(operation, &gone).await?;
             return Ok(());
         }
-        let entry = |payload| Arc::new(self.entry(payload, terms));
+        let entry = |payload| {
+            // Each under terms of its own: they are not to expire at one moment.
+            let terms = terms.clone().under(&self.0.policy);
+            Arc::new(self.entry(payload, &terms))
+        };
         let entries: Vec<(Box<str>, Arc<Entry>)> = payloads
             .into_iter()
             .map(|(key, payload)| (key, entry(payload)))
@@ -104,7 +108,7 @@ impl Cache {
             stamp: self.engine().log.stamp(),
             created: now,
             expires: terms.expires(now),
-            kept_for: Duration::ZERO,
+            kept_for: terms.kept_for,
             load_time: Duration::ZERO,
             tags: Arc::clone(&terms.tags),
         };

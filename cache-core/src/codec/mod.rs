@@ -9,6 +9,7 @@
         reason = "nothing compresses"
     )
 )]
+mod absence;
 mod compression;
 #[cfg(feature = "encryption")]
 #[cfg_attr(
@@ -38,6 +39,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use absence::is_none;
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use compression::Compression;
 #[cfg(feature = "encryption")]

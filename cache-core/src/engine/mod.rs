@@ -3,6 +3,7 @@
 //! Its lowest layer is [`turn`](crate::Cache::turn): a caller is told that it has the value, that
 //! it leads the load, that it follows somebody else's, or that it is on its own.
 
+mod background;
 mod flight;
 mod join;
 mod look;
@@ -10,6 +11,7 @@ mod near;
 mod outcome;
 mod queue;
 mod reserve;
+mod resting;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -22,6 +24,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use background::{Panic, caught};
 pub(crate) use join::join_all;
 pub(crate) use look::Look;
 pub(crate) use near::Near;
@@ -36,10 +39,12 @@ use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::Log;
 use crate::metrics::{Counters, Miss};
+use crate::policy::Policy;
 use crate::provider::{Peek, Provider};
 use crate::terms::Ttl;
-use flight::{Entered, Flight, Flights};
+use flight::{Entered, Flights};
 use queue::{Queue, Turned};
+use resting::Resting;
 
 /// Longer than any load, and no longer than clocks can count.
 const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);
@@ -56,6 +61,9 @@ pub(crate) struct Engine {
     warned: Throttle,
     /// Who changes a value by what it is, one after another.
     updates: Queue,
+    resting: Resting,
+    /// For callers to whom none applies.
+    pub(crate) no_policy: Arc<Policy>,
 }
 
 /// How long callers wait for loads that are not their own, counted from the call.
@@ -90,7 +98,7 @@ pub(crate) struct Reading {
 }
 
 /// A read of one key, on behalf of one owner.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) key: Arc<str>,
     pub(crate) owner: Owner,
@@ -107,6 +115,38 @@ pub(crate) struct Question {
     /// What the value is written by, where it becomes bytes.
     pub(crate) codec: CodecId,
     pub(crate) reading: Reading,
+    /// What the value is stored under.
+    pub(crate) policy: Arc<Policy>,
+    /// For how long after it has expired an entry may be shown to this caller, if need be.
+    pub(crate) shows_stale_for: Duration,
+}
+
+/// What a caller has seen at a key that he is going to load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Observed {
+    Nothing,
+    /// This, which makes way.
+    Unfit(EntryId),
+    /// This, which can be shown until the load's value takes its place.
+    Useful(EntryId),
+}
+
+/// A caller's place among those who want a key.
+pub(crate) enum Place {
+    Lead(Led),
+    Follow(Follower),
+    Alone,
+}
+
+/// A load that its caller leads, and that has yet to reserve its key.
+#[derive(Debug)]
+pub(crate) struct Led {
+    ticket: Ticket,
+    /// `None` if the store cannot be asked: the load then runs for those who wait, and is not stored.
+    observed: Option<Observed>,
+    /// What kind of miss it is to be counted as, unless a second look finds something; `None` for a
+    /// load that no reader waits for.
+    why: Option<Miss>,
 }
 
 impl Engine {
@@ -124,6 +164,8 @@ impl Engine {
             waits,
             warned: Throttle::default(),
             updates: Queue::new(),
+            resting: Resting::default(),
+            no_policy: Arc::default(),
         }
     }
 
@@ -201,14 +243,23 @@ impl Engine {
     /// What to do about a key: show what is there, load it, wait for who loads it, or go alone.
     /// A miss is counted here, a hit by whoever can use it.
     pub(crate) async fn turn(self: &Arc<Self>, question: &Question) -> Turn {
-        if let Some(alone) = self.inside(question) {
-            return alone;
+        match self.looked(question).await {
+            Some(looked) => self.turn_after(question, looked).await,
+            None => Turn::Alone,
+        }
+    }
+
+    /// What a caller finds who goes on whatever goes wrong; `None` if he is inside a load of the same
+    /// key, and must not wait for himself.
+    pub(crate) async fn looked(self: &Arc<Self>, question: &Question) -> Option<Look> {
+        if self.inside(question).is_some() {
+            return None;
         }
         let looked = self.look(question).await.unwrap_or_else(|error| {
             self.failed(&error, &question.counters);
             Look::Bypass
         });
-        self.turn_after(question, looked).await
+        Some(looked)
     }
 
     /// Like [`turn`](Self::turn), for many keys: one look at all of them, then a lease for each
@@ -243,38 +294,56 @@ impl Engine {
     }
 
     async fn turn_after(self: &Arc<Self>, question: &Question, looked: Look) -> Turn {
+        match looked {
+            Look::Hit(hit) => return Turn::Hit(hit),
+            Look::Stale(hit) if self.rests(question) => {
+                question.counters.stale();
+                return Turn::Hit(hit);
+            }
+            _ => {}
+        }
+        match self.place(question, &looked) {
+            Place::Lead(led) => self.lead(question, led).await,
+            Place::Follow(follower) => Turn::Follow(follower),
+            Place::Alone => Turn::Alone,
+        }
+    }
+
+    /// Where a caller stands who has looked, and wants more than that. Waits for nothing.
+    pub(crate) fn place(self: &Arc<Self>, question: &Question, looked: &Look) -> Place {
         let counters = &question.counters;
         let (why, observed) = match looked {
-            Look::Hit(hit) => return Turn::Hit(hit),
-            Look::Miss { why, observed } => (why, Some(observed)),
+            Look::Hit(hit) | Look::Stale(hit) => (Miss::Expired, Some(Observed::Useful(hit.id()))),
+            Look::Miss { why, observed } => (*why, Some(*observed)),
             // What is being loaded may have been invalidated where this node does not hear of it.
             Look::Bypass if question.reading.strict => {
                 counters.miss(Miss::Bypassed);
-                return Turn::Alone;
+                return Place::Alone;
             }
             Look::Bypass => (Miss::Bypassed, None),
         };
         match self.flights.enter(question, &self.log, self.clock.now()) {
-            Entered::Lead(flight) => self.lead(question, flight, why, observed).await,
-            Entered::Follow(flight) => Turn::Follow(Follower::new(self, flight, question, why)),
+            Entered::Lead(flight) => Place::Lead(Led {
+                ticket: Ticket::new(self, flight, question),
+                observed,
+                why: Some(why),
+            }),
+            Entered::Follow(flight) => Place::Follow(Follower::new(self, flight, question, why)),
             Entered::Occupied => {
                 counters.miss(Miss::WrongOwner);
-                Turn::Alone
+                Place::Alone
             }
         }
     }
 
-    /// Reserves the key for a flight that was just entered. `observed` is `None` if the store cannot
-    /// be asked: the load then runs for those who wait, and is not stored.
-    async fn lead(
-        self: &Arc<Self>,
-        question: &Question,
-        flight: Arc<Flight>,
-        why: Miss,
-        observed: Option<Option<EntryId>>,
-    ) -> Turn {
+    /// Reserves the key for a load: hit, if somebody has stored a value meanwhile; else lead.
+    pub(crate) async fn lead(self: &Arc<Self>, question: &Question, led: Led) -> Turn {
+        let Led {
+            mut ticket,
+            observed,
+            why,
+        } = led;
         let counters = &question.counters;
-        let mut ticket = Ticket::new(self, flight, question);
         if let Some(observed) = observed {
             match self.reserve(question, &mut ticket, observed).await {
                 Ok(Some(hit)) => {
@@ -286,7 +355,9 @@ impl Engine {
                 Err(error) => self.failed(&error, counters),
             }
         }
-        counters.miss(why);
+        if let Some(why) = why {
+            counters.miss(why);
+        }
         Turn::Lead(ticket)
     }
 

@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::MemoryTier;
 use crate::clock::{Clock, Timestamp};
@@ -69,8 +70,14 @@ impl Near {
             (Some(expires), Some(cap)) => Some(expires.min(cap)),
             (expires, cap) => expires.or(cap),
         };
+        // What the tier ends earlier is asked for anew, not loaded early.
+        let is_capped = expires != meta.expires;
         Meta {
             expires,
+            load_time: match is_capped {
+                true => Duration::ZERO,
+                false => meta.load_time,
+            },
             ..meta.clone()
         }
     }
@@ -132,8 +139,6 @@ impl Drop for Promotion {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::entry::Owner;
     use crate::log::{Caps, Record};

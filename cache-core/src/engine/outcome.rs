@@ -13,6 +13,12 @@ pub trait Outcome<R> {
     /// The result that a stored part stands for.
     fn restored(&self, stored: Self::Stored) -> R;
 
+    /// Whether a result is an error, in whose place a stale value may be shown.
+    fn is_error(&self, result: &R) -> bool {
+        let _ = result;
+        false
+    }
+
     /// A copy, for those who wait, of a result that is not kept; `None` if it cannot be copied.
     /// They then compute it for themselves.
     fn shared(&self, result: &R) -> Option<AnyValue> {

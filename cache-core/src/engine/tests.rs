@@ -35,6 +35,8 @@ fn question() -> Question {
             strict: false,
             lock: true,
         },
+        policy: Arc::default(),
+        shows_stale_for: Duration::ZERO,
     }
 }
 

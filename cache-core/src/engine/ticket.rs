@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime;
@@ -20,6 +21,7 @@ use crate::entry::{Entry, EntryId, Meta, Payload, Tags};
 use crate::error::Result;
 use crate::log::{Moment, Stamp};
 use crate::metrics::Counters;
+use crate::policy::Policy;
 use crate::provider::Lease;
 use crate::terms::{EntryOptions, Terms, Ttl};
 use crate::value::{AnyValue, Value};
@@ -92,6 +94,11 @@ impl Hit {
     pub(crate) fn id(&self) -> EntryId {
         self.entry.meta().id
     }
+
+    /// How long ago it has expired; `None` if it is fresh.
+    pub(crate) fn stale_for(&self) -> Option<Duration> {
+        self.entry.meta().stale_for(self.now)
+    }
 }
 
 /// What became of a value that was published.
@@ -118,6 +125,9 @@ pub struct Ticket {
     /// Whether the lease is that of another process's load, which this one has joined.
     joined: bool,
     promotion: Option<Promotion>,
+    policy: Arc<Policy>,
+    /// How long the load has taken, in microseconds.
+    load_time: AtomicU64,
     landed: bool,
 }
 
@@ -132,6 +142,8 @@ impl Ticket {
             lease: None,
             joined: false,
             promotion: None,
+            policy: Arc::clone(&question.policy),
+            load_time: AtomicU64::new(0),
             landed: false,
         }
     }
@@ -182,6 +194,17 @@ impl Ticket {
         let Some(first) = tickets.first() else {
             return load.await;
         };
+        let began = first.engine.clock.now();
+        let output = Self::drive(tickets, first, load).await;
+        let took = first.engine.clock.now().since(began);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        for ticket in tickets {
+            ticket.load_time.store(micros, Ordering::Relaxed);
+        }
+        output
+    }
+
+    async fn drive<F: Future>(tickets: &[Self], first: &Self, load: F) -> F::Output {
         let flights = tickets.iter().map(|ticket| Arc::clone(&ticket.flight));
         let load = waits::run_inside(&first.engine.flights, flights.collect(), load);
         let Some(every) = first.engine.provider.renew_every() else {
@@ -217,7 +240,7 @@ impl Ticket {
     /// Dropping the future halfway leaves the value stored or not; one of those who wait takes
     /// over.
     pub async fn publish<T: Value>(mut self, value: T, options: EntryOptions) -> Published {
-        let terms = match options.complete(self.default_ttl) {
+        let terms = match options.complete_for(&value, self.default_ttl, &self.policy) {
             Ok(terms) => terms,
             Err(error) => {
                 self.engine.failed(&error, &self.counters);
@@ -246,8 +269,8 @@ impl Ticket {
                 .map_or(self.flight.began().stamp, |lease| lease.stamp),
             created: now,
             expires: terms.expires(now),
-            kept_for: Duration::ZERO,
-            load_time: Duration::ZERO,
+            kept_for: terms.kept_for,
+            load_time: Duration::from_micros(self.load_time.load(Ordering::Relaxed)),
             tags: terms.tags,
         };
         Entry::new(meta, Payload::typed_in(value, self.codec))
