@@ -13,13 +13,13 @@ main() {
     need redis-server redis-server
     step "Format"
     cargo fmt --all --check
-    step "Lints: all features"
+    step "Lints"
     cargo clippy --workspace --all-targets --all-features -- -D warnings
-    lint_features
     step "Dependencies of cache-core"
     count_packages
     step "Tests and doctests"
     cargo test --workspace --all-features
+    check_features
     step "Documentation"
     RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps
     step "Everything passed"
@@ -75,17 +75,21 @@ without_services() (
     "$@"
 )
 
-# cache-core as its users build it: by default, with nothing, and with each feature alone.
-lint_features() {
-    step "Lints: cache-core, default features"
-    cargo clippy -p cache-core --lib -- -D warnings
-    step "Lints: cache-core, no features"
-    cargo clippy -p cache-core --lib --no-default-features -- -D warnings
+# cache-core as its users build it: with nothing, by default, and with each feature alone.
+check_features() {
+    check_alone "no features"
+    check_alone "default features" --features default
     local feature
     for feature in $(features); do
-        step "Lints: cache-core, $feature alone"
-        cargo clippy -p cache-core --lib --no-default-features --features "$feature" -- -D warnings
+        check_alone "$feature alone" --features "$feature"
     done
+}
+
+# check_alone WHAT FLAGS...: lints the library, and runs its own tests and the contract in memory.
+check_alone() {
+    step "cache-core, $1"
+    cargo clippy -p cache-core --lib --no-default-features "${@:2}" -- -D warnings
+    cargo test -p cache-core --lib --test memory --no-default-features "${@:2}" --quiet
 }
 
 # The names in the [features] table of cache-core, without `default`.

@@ -218,7 +218,11 @@ impl Payload {
     }
 
     /// The number, if a counter or another payload that reads as an integer is held.
-    pub(crate) fn as_number(&self) -> Result<i64> {
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::WrongType`] for anything else.
+    pub fn as_number(&self) -> Result<i64> {
         match self {
             Self::Counter(number) => Ok(*number),
             other => match other.to_bytes() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::testkit::{FailingProvider, Gate, Held, eventually, followers};
+use cache_core::testkit::{ChaosProvider, Gate, Held, eventually, followers};
 use cache_core::{Cache, EntryOptions, Ttl};
 use tokio::task::JoinHandle;
 
@@ -270,15 +270,15 @@ async fn a_load_that_asks_for_its_own_keys_does_not_wait_for_itself() {
 
 #[tokio::test]
 async fn a_backend_that_is_away_and_a_key_that_cannot_be_stored_cost_nobody_his_value() {
-    let (provider, switch) = FailingProvider::new();
+    let (provider, chaos) = ChaosProvider::remote();
     let cache = Cache::builder(provider).build().unwrap();
-    switch.fail(true);
+    chaos.away(true);
     let source = Source::default();
     let long = "x".repeat(2_000);
     let answers = source.get(&cache, &["a", &long]).await;
     assert_eq!(answers, [value("a"), value(&long)]);
     assert_eq!(source.calls().len(), 1);
-    switch.fail(false);
+    chaos.away(false);
     assert_eq!(source.get(&cache, &["a"]).await, [value("a")]);
     assert!(cache.exists("a").await.unwrap());
 }

@@ -3,14 +3,14 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cache_core::testkit::{FailingProvider, Gate, Nodes, Switch};
+use cache_core::testkit::{Chaos, ChaosProvider, Fault, Gate, Nodes, Operation};
 use cache_core::{Cache, ErrorKind, MemoryProvider, MemoryTier};
 use tokio::task::JoinHandle;
 
-fn tiered(tier: MemoryTier) -> (Cache, Switch) {
-    let (provider, switch) = FailingProvider::new();
+fn tiered(tier: MemoryTier) -> (Cache, Chaos) {
+    let (provider, chaos) = ChaosProvider::remote();
     let cache = Cache::builder(provider).memory_tier(tier).build();
-    (cache.expect("a cache"), switch)
+    (cache.expect("a cache"), chaos)
 }
 
 async fn nodes() -> Nodes {
@@ -31,13 +31,13 @@ async fn read(cache: &Cache) -> cache_core::Result<Option<String>> {
 
 #[tokio::test]
 async fn what_was_read_from_the_remote_tier_is_read_from_memory_next() {
-    let (cache, switch) = tiered(MemoryTier::new());
+    let (cache, chaos) = tiered(MemoryTier::new());
     cache.set("k", "v").await.unwrap();
-    switch.fail(true);
+    chaos.away(true);
     assert!(read(&cache).await.is_err(), "a write leaves memory empty");
-    switch.fail(false);
+    chaos.away(false);
     assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
-    switch.fail(true);
+    chaos.away(true);
     assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
     let many = cache.get_many::<String>(&["k", "k"]).await.unwrap();
     assert_eq!(many, [Some("v".to_owned()), Some("v".to_owned())]);
@@ -45,20 +45,20 @@ async fn what_was_read_from_the_remote_tier_is_read_from_memory_next() {
 
 #[tokio::test]
 async fn what_was_loaded_is_read_from_memory_next() {
-    let (cache, switch) = tiered(MemoryTier::new());
+    let (cache, chaos) = tiered(MemoryTier::new());
     let load = || async { Ok::<_, Infallible>("v".to_owned()) };
     assert_eq!(cache.get_or_set("k", load).await.unwrap(), "v");
-    switch.fail(true);
+    chaos.away(true);
     assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
 }
 
 #[tokio::test]
 async fn an_answer_that_was_overtaken_by_a_write_is_not_copied() {
     for invalidates in [false, true] {
-        let (cache, switch) = tiered(MemoryTier::new());
+        let (cache, chaos) = tiered(MemoryTier::new());
         cache.set("k", "old").await.unwrap();
         let (gate, held) = Gate::new();
-        switch.hold_answer(held);
+        chaos.next(Operation::Get, Fault::HoldAnswer(held));
         let reader = tokio::spawn({
             let cache = cache.clone();
             async move { read(&cache).await }
@@ -79,9 +79,9 @@ async fn an_answer_that_was_overtaken_by_a_write_is_not_copied() {
 
 /// A read that stands at a gate with what the remote tier has answered; `None` if it was a hit in
 /// memory.
-async fn held_reader(cache: &Cache, switch: &Switch) -> Option<(Gate, JoinHandle<()>)> {
+async fn held_reader(cache: &Cache, chaos: &Chaos) -> Option<(Gate, JoinHandle<()>)> {
     let (gate, held) = Gate::new();
-    switch.hold_answer(held);
+    chaos.next(Operation::Get, Fault::HoldAnswer(held));
     let cache = cache.clone();
     let mut reader = tokio::spawn(async move {
         assert_eq!(read(&cache).await.unwrap().as_deref(), Some("v"));
@@ -94,11 +94,11 @@ async fn held_reader(cache: &Cache, switch: &Switch) -> Option<(Gate, JoinHandle
 
 #[tokio::test]
 async fn readers_who_overlap_for_ever_do_not_keep_each_other_from_the_copy() {
-    let (cache, switch) = tiered(MemoryTier::new());
+    let (cache, chaos) = tiered(MemoryTier::new());
     cache.set("k", "v").await.unwrap();
-    let mut earlier = held_reader(&cache, &switch).await.expect("no copy yet");
+    let mut earlier = held_reader(&cache, &chaos).await.expect("no copy yet");
     for _ in 0..10 {
-        let Some(later) = held_reader(&cache, &switch).await else {
+        let Some(later) = held_reader(&cache, &chaos).await else {
             return;
         };
         earlier.0.open();
@@ -111,7 +111,7 @@ async fn readers_who_overlap_for_ever_do_not_keep_each_other_from_the_copy() {
 #[tokio::test]
 async fn a_copy_goes_with_the_tag_pattern_and_namespace_of_its_entry() {
     for way in 0..3 {
-        let (cache, _switch) = tiered(MemoryTier::new());
+        let (cache, _chaos) = tiered(MemoryTier::new());
         cache.set("k", "v").tag("t").await.unwrap();
         assert!(read(&cache).await.unwrap().is_some());
         match way {
@@ -125,28 +125,28 @@ async fn a_copy_goes_with_the_tag_pattern_and_namespace_of_its_entry() {
 
 #[tokio::test]
 async fn a_copy_lives_no_longer_than_the_tier_allows() {
-    let (cache, switch) = tiered(MemoryTier::new().max_ttl(Duration::ZERO));
+    let (cache, chaos) = tiered(MemoryTier::new().max_ttl(Duration::ZERO));
     cache.set("k", "v").await.unwrap();
     assert!(read(&cache).await.unwrap().is_some());
-    switch.fail(true);
+    chaos.away(true);
     assert!(read(&cache).await.is_err(), "the copy has ended");
 }
 
 #[tokio::test]
 async fn a_counter_is_never_copied() {
-    let (cache, switch) = tiered(MemoryTier::new());
+    let (cache, chaos) = tiered(MemoryTier::new());
     cache.increment("k", 1).await.unwrap();
     assert_eq!(cache.get::<i64>("k").await.unwrap(), Some(1));
-    switch.fail(true);
+    chaos.away(true);
     assert!(cache.get::<i64>("k").await.is_err());
 }
 
 #[tokio::test]
 async fn a_handle_can_go_past_the_memory_tier() {
-    let (cache, switch) = tiered(MemoryTier::new());
+    let (cache, chaos) = tiered(MemoryTier::new());
     cache.set("k", "v").await.unwrap();
     assert!(read(&cache).await.unwrap().is_some());
-    switch.fail(true);
+    chaos.away(true);
     assert!(read(&cache).await.is_ok());
     assert!(read(&cache.without_memory_tier()).await.is_err());
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cache_core::testkit::FailingProvider;
+use cache_core::testkit::ChaosProvider;
 use cache_core::{Cache, ErrorKind, Local, MemoryTier};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -79,7 +79,7 @@ async fn a_value_that_stays_in_memory_has_no_fields_to_change() {
 
 #[tokio::test]
 async fn an_update_is_seen_through_the_memory_tier() {
-    let tiered = Cache::builder(FailingProvider::new().0).memory_tier(MemoryTier::new());
+    let tiered = Cache::builder(ChaosProvider::remote().0).memory_tier(MemoryTier::new());
     let cache = tiered.build().unwrap();
     cache.set("k", &Point { x: 1, y: 2 }).await.unwrap();
     let get = || async { cache.get::<Point>("k").await.unwrap() };
@@ -93,10 +93,10 @@ async fn an_update_is_seen_through_the_memory_tier() {
 
 #[tokio::test]
 async fn an_update_while_the_backend_is_away_is_an_error() {
-    let (provider, switch) = FailingProvider::new();
+    let (provider, chaos) = ChaosProvider::remote();
     let cache = Cache::builder(provider).build().unwrap();
     cache.set("k", &Point { x: 1, y: 2 }).await.unwrap();
-    switch.fail(true);
+    chaos.away(true);
     let error = cache
         .update::<Point>("k", &json!({ "x": 9 }))
         .await

@@ -22,6 +22,10 @@ async fn nodes(tier: Option<MemoryTier>) -> Nodes {
     Nodes::two(one, other).keeping(cluster)
 }
 
+async fn tiered_nodes() -> Nodes {
+    nodes(Some(MemoryTier::new())).await
+}
+
 mod conformance {
     cache_core::conformance!(crate::nodes(None));
 }
@@ -31,13 +35,9 @@ mod race {
 }
 
 mod tiered_conformance {
-    use cache_core::MemoryTier;
-
-    cache_core::conformance!(crate::nodes(Some(MemoryTier::new())));
+    cache_core::conformance!(crate::tiered_nodes());
 }
 
 mod tiered_race {
-    use cache_core::MemoryTier;
-
-    cache_core::race_table!(crate::nodes(Some(MemoryTier::new())));
+    cache_core::race_table!(crate::tiered_nodes());
 }

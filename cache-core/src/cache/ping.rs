@@ -57,17 +57,17 @@ mod tests {
     use super::*;
     use crate::engine::MemoryTier;
     use crate::error::ErrorKind;
-    use crate::testkit::FailingProvider;
+    use crate::testkit::ChaosProvider;
 
     #[tokio::test]
     async fn a_ping_fails_while_the_backend_is_away_and_names_itself() {
-        let (provider, switch) = FailingProvider::new();
+        let (provider, chaos) = ChaosProvider::remote();
         let cache = Cache::builder(provider).build().unwrap();
-        switch.fail(true);
+        chaos.away(true);
         let error = cache.ping().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connection);
-        assert_eq!((error.operation(), error.provider()), ("ping", "failing"));
-        switch.fail(false);
+        assert_eq!((error.operation(), error.provider()), ("ping", "chaos"));
+        chaos.away(false);
         assert!(cache.ping().await.unwrap().in_touch);
     }
 
@@ -75,9 +75,9 @@ mod tests {
     async fn a_ping_tells_whether_each_tier_shows_what_it_has() {
         assert_eq!(Cache::memory().ping().await.unwrap().memory_tier, None);
         let tiered = |provider| Cache::builder(provider).memory_tier(MemoryTier::new());
-        let well = tiered(FailingProvider::new().0).build().unwrap();
+        let well = tiered(ChaosProvider::remote().0).build().unwrap();
         assert_eq!(well.ping().await.unwrap().memory_tier, Some(true));
-        let deaf = tiered(FailingProvider::out_of_touch()).build().unwrap();
+        let deaf = tiered(ChaosProvider::out_of_touch().0).build().unwrap();
         let ping = deaf.ping().await.unwrap();
         assert_eq!((ping.in_touch, ping.memory_tier), (false, Some(false)));
     }

@@ -123,7 +123,7 @@ mod tests {
     use futures_util::StreamExt;
 
     use crate::cache::Cache;
-    use crate::testkit::FailingProvider;
+    use crate::testkit::ChaosProvider;
 
     #[tokio::test]
     async fn a_stream_gives_the_keys_of_the_scan_and_ends() {
@@ -143,9 +143,9 @@ mod tests {
 
     #[tokio::test]
     async fn an_error_is_the_last_item() {
-        let (provider, switch) = FailingProvider::new();
+        let (provider, chaos) = ChaosProvider::remote();
         let cache = Cache::builder(provider).build().unwrap();
-        switch.fail(true);
+        chaos.away(true);
         let mut stream = cache.scan_keys("*", 10).unwrap().into_stream();
         assert!(stream.next().await.unwrap().is_err());
         assert!(stream.next().await.is_none());

@@ -46,7 +46,7 @@ impl Compression {
         Self::by(Algorithm::Lz4)
     }
 
-    const fn by(algorithm: Algorithm) -> Self {
+    pub(crate) const fn by(algorithm: Algorithm) -> Self {
         Self {
             algorithm,
             threshold_bytes: THRESHOLD_BYTES,
@@ -72,7 +72,7 @@ impl Compression {
 
 /// What the format knows, compiled in or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Algorithm {
+pub(crate) enum Algorithm {
     Zstd,
     Lz4,
 }

@@ -40,8 +40,16 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
 pub(crate) use absence::is_none;
+#[cfg(all(feature = "config", feature = "redis"))]
+pub(crate) use compression::Algorithm;
 #[cfg(any(feature = "zstd", feature = "lz4"))]
 pub use compression::Compression;
+#[cfg(all(
+    feature = "config",
+    feature = "redis",
+    not(any(feature = "zstd", feature = "lz4"))
+))]
+pub(crate) use compression::Compression;
 #[cfg(feature = "encryption")]
 pub use encryption::EncryptionKeys;
 #[cfg(feature = "redis")]

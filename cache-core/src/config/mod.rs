@@ -23,6 +23,7 @@
 //! `REDIS_PASSWORD` and `REDIS_DB`.
 
 mod builder;
+mod codec;
 mod environment;
 mod merge;
 mod section;
@@ -34,15 +35,20 @@ mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use config::{Value, ValueKind};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 pub use builder::CacheConfigBuilder;
+pub(crate) use codec::NamedCodec;
+#[cfg(feature = "redis")]
+pub(crate) use codec::not_built;
 pub use section::Section;
 pub use units::{HumanBytes, HumanDuration, HumanTtl};
 
+use crate::codec::CodecId;
 use crate::error::{Error, Result};
 use crate::namespace::MAX_PREFIX_BYTES;
 use crate::terms::Ttl;
@@ -53,6 +59,8 @@ pub struct CacheConfig {
     pub(crate) default_provider: Option<String>,
     pub(crate) default_ttl: Option<Ttl>,
     pub(crate) key_prefix: Option<String>,
+    pub(crate) loading: Loading,
+    pub(crate) codec: Option<CodecId>,
     pub(crate) providers: BTreeMap<String, Section>,
     pub(crate) namespaces: BTreeMap<String, Namespace>,
     places: Places,
@@ -64,12 +72,26 @@ pub struct CacheConfig {
 pub(crate) struct Namespace {
     ttl: Option<HumanTtl>,
     pub(crate) provider: Option<String>,
+    codec: Option<NamedCodec>,
+    pub(crate) distributed_lock: Option<bool>,
 }
 
 impl Namespace {
     pub(crate) fn ttl(&self) -> Option<Ttl> {
         self.ttl.map(|ttl| ttl.0)
     }
+
+    pub(crate) fn codec(&self) -> Option<CodecId> {
+        self.codec.map(|codec| codec.0)
+    }
+}
+
+/// Who waits for whose load, and how long.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Loading {
+    pub(crate) flight_wait: Option<Duration>,
+    pub(crate) lock_wait: Option<Duration>,
+    pub(crate) distributed_lock: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -78,6 +100,10 @@ struct Fields {
     default_provider: Option<String>,
     default_ttl: Option<HumanTtl>,
     key_prefix: Option<String>,
+    flight_wait: Option<HumanDuration>,
+    lock_wait: Option<HumanDuration>,
+    distributed_lock: Option<bool>,
+    codec: Option<NamedCodec>,
     #[serde(rename = "providers")]
     _providers: Option<IgnoredAny>,
     namespaces: Option<BTreeMap<String, Option<Namespace>>>,
@@ -126,6 +152,12 @@ impl CacheConfig {
             providers: sections(root, fields.key_prefix.as_deref())?,
             default_provider: fields.default_provider,
             default_ttl: fields.default_ttl.map(|ttl| ttl.0),
+            loading: Loading {
+                flight_wait: fields.flight_wait.map(|span| span.0),
+                lock_wait: fields.lock_wait.map(|span| span.0),
+                distributed_lock: fields.distributed_lock,
+            },
+            codec: fields.codec.map(|codec| codec.0),
             key_prefix: fields.key_prefix,
             namespaces: namespaces
                 .map(|(name, namespace)| (name, namespace.unwrap_or_default()))

@@ -6,7 +6,7 @@ pub(crate) mod null;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 #[cfg(feature = "redis")]
-mod stored;
+pub(crate) mod stored;
 
 use std::fmt::Debug;
 use std::future::Future;
@@ -42,6 +42,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// - [`increment`](Self::increment) and [`expire`](Self::expire) act on visible, unexpired
 ///   entries only, so that they bring nothing back.
 /// - [`replace`](Self::replace) acts on the entry that its caller has seen, and on no other.
+///
+/// An entry whose time to live has passed is kept until it is [`gone`](Meta::gone), for readers under a
+/// [`Policy`](crate::Policy); all but `peek`, `get` and `lease` take it for absent.
 ///
 /// Dropping a returned future leaves the operation done, not done, or under way; never half done.
 pub trait Provider: Debug + Send + Sync + 'static {

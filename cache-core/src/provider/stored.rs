@@ -33,6 +33,8 @@
 //! What is sealed is bound to the whole header but for what the server sets, that is the times, and the
 //! token of a load with its end: they count as 0.
 
+#[cfg(feature = "testkit")]
+pub(crate) mod fuzz;
 mod reader;
 
 use std::ops::Range;

@@ -7,10 +7,11 @@ use super::factory::RegistryBuilder;
 use super::kinds::{TIERED, tiered};
 use super::{Registry, no, ready, there_are};
 use crate::cache::{Cache, CacheBuilder};
-use crate::config::{CacheConfig, Section};
+use crate::config::{CacheConfig, Loading, Section};
 use crate::engine::MemoryTier;
 use crate::error::{Error, ErrorKind, Result};
 use crate::provider::Provider;
+use crate::provider::null::NullProvider;
 
 /// The name of the provider that is there where none is configured.
 const IMPLIED: &str = "memory";
@@ -42,6 +43,7 @@ impl Assembly {
                 kinds.factory(section)?;
             }
         }
+        check_waits(&config)?;
         let default = default_provider(&config, &tiers)?;
         check_namespaces(&config, &default)?;
         Ok(Self {
@@ -100,10 +102,13 @@ impl Assembly {
         if let Some(prefix) = prefix {
             builder = builder.key_prefix(prefix);
         }
-        match self.config.default_ttl {
-            Some(ttl) => builder.default_ttl(ttl),
-            None => builder,
+        if let Some(ttl) = self.config.default_ttl {
+            builder = builder.default_ttl(ttl);
         }
+        if let Some(codec) = self.config.codec {
+            builder = builder.codec(codec);
+        }
+        loading(builder, self.config.loading)
     }
 
     fn caches(&self, providers: &BTreeMap<String, Cache>) -> BTreeMap<String, Cache> {
@@ -116,15 +121,44 @@ impl Assembly {
                 .cloned()
                 .unwrap_or_default();
             let provider = namespace.provider.as_ref().unwrap_or(&self.default);
-            let cache = providers[provider].namespace(name);
-            match namespace.ttl().or(ready::ttl(name).map(Into::into)) {
-                Some(ttl) => (name.to_owned(), cache.with_default_ttl(ttl)),
-                None => (name.to_owned(), cache),
+            let mut cache = providers[provider].namespace(name);
+            if let Some(ttl) = namespace.ttl().or(ready::ttl(name).map(Into::into)) {
+                cache = cache.with_default_ttl(ttl);
             }
+            if let Some(codec) = namespace.codec() {
+                cache = cache.with_codec(codec);
+            }
+            if let Some(on) = namespace.distributed_lock {
+                cache = cache.with_distributed_lock(on);
+            }
+            (name.to_owned(), cache)
         };
         let ready = ready::names().filter(|name| !self.config.namespaces.contains_key(*name));
         names.map(cache).chain(ready.map(cache)).collect()
     }
+}
+
+fn loading(mut builder: CacheBuilder, loading: Loading) -> CacheBuilder {
+    if let Some(wait) = loading.flight_wait {
+        builder = builder.flight_wait(wait);
+    }
+    if let Some(wait) = loading.lock_wait {
+        builder = builder.lock_wait(wait);
+    }
+    match loading.distributed_lock {
+        Some(on) => builder.distributed_lock(on),
+        None => builder,
+    }
+}
+
+/// The waits are the same over every provider: what is wrong with them is told once, at its place.
+fn check_waits(config: &CacheConfig) -> Result<()> {
+    let builder = loading(
+        CacheBuilder::new(Arc::new(NullProvider::new())),
+        config.loading,
+    );
+    let checked = builder.build().map(drop);
+    checked.map_err(|error| config.error("lock_wait", error.to_string()))
 }
 
 fn check_remote(config: &CacheConfig, section: &Section, remote: &str) -> Result<()> {

@@ -3,6 +3,8 @@
 mod assembly;
 mod factory;
 mod kinds;
+#[cfg(feature = "redis")]
+mod packing;
 mod ready;
 #[cfg(feature = "redis")]
 mod redis;

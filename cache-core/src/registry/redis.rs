@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::config::{HumanDuration, HumanTtl, Section};
+use super::packing::{KeyFields, PackingFields};
+use crate::config::{HumanBytes, HumanDuration, HumanTtl, Section};
 use crate::error::Result;
 use crate::provider::redis::{OnFailover, RedisProvider, RedisProviderBuilder};
 use crate::terms::Ttl;
@@ -37,6 +38,9 @@ struct RedisSection {
     client_name: Option<String>,
     on_failover: Option<String>,
     lazy: Option<bool>,
+    compression: Option<String>,
+    compression_above: Option<HumanBytes>,
+    encryption: Option<Vec<KeyFields>>,
 }
 
 /// Makes the provider of a section.
@@ -52,7 +56,12 @@ pub(super) async fn redis(section: Section) -> Result<RedisProvider> {
     builder = certificates(&section, builder, &fields)?;
     builder = spans(builder, &fields);
     builder = manner(&section, builder, &mut fields)?;
-    builder.build().await
+    let packing = PackingFields {
+        compression: fields.compression,
+        compression_above: fields.compression_above,
+        encryption: fields.encryption,
+    };
+    builder.packing(packing.packing(&section)?).build().await
 }
 
 #[cfg(feature = "redis-cluster")]
@@ -75,7 +84,7 @@ fn cluster(
 ) -> Result<RedisProviderBuilder> {
     match nodes {
         Some(_) => {
-            let what = "this program is built without the feature `redis-cluster` of cache-core";
+            let what = crate::config::not_built("redis-cluster");
             Err(section.error("cluster_nodes", what))
         }
         None => Ok(builder),
@@ -129,7 +138,7 @@ fn certificates(
     ];
     match given.iter().find(|(_, path)| path.is_some()) {
         Some((field, _)) => {
-            let what = "this program is built without the feature `tls` of cache-core";
+            let what = crate::config::not_built("tls");
             Err(section.error(field, what))
         }
         None => Ok(builder),

@@ -4,8 +4,10 @@
 //! with somebody who makes its value go, [`conformance!`](crate::conformance) one for each thing
 //! that a provider must do. The toolkit's own providers run them, and yours can.
 
+mod chaos;
 pub mod conformance;
-mod failing;
+#[doc(hidden)]
+pub mod fuzz;
 mod gate;
 pub mod race;
 
@@ -13,7 +15,7 @@ use std::any::Any;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-pub use failing::{FailingProvider, Switch};
+pub use chaos::{Chaos, ChaosProvider, Fault, Operation};
 pub use gate::{Gate, Held};
 
 use crate::cache::Cache;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use cache_core::testkit::FailingProvider;
+use cache_core::testkit::ChaosProvider;
 use cache_core::{Cache, cached};
 use serde::{Serialize, Serializer};
 
@@ -14,20 +14,20 @@ async fn load(shop: &Shop, text: &str) -> usize {
     shop.run()
 }
 
-fn failing() -> (Shop, cache_core::testkit::Switch) {
-    let (provider, switch) = FailingProvider::new();
+fn failing() -> (Shop, cache_core::testkit::Chaos) {
+    let (provider, chaos) = ChaosProvider::remote();
     let cache = Cache::builder(provider).build().unwrap();
-    (Shop::over(cache), switch)
+    (Shop::over(cache), chaos)
 }
 
 #[tokio::test]
 async fn with_a_broken_cache_the_body_runs_and_the_failure_is_counted() {
-    let (shop, switch) = failing();
-    switch.fail(true);
+    let (shop, chaos) = failing();
+    chaos.away(true);
     assert_eq!(load(&shop, "a").await, 1);
     assert_eq!(load(&shop, "a").await, 2);
     assert_eq!(shop.cache.metrics().errors, 2);
-    switch.fail(false);
+    chaos.away(false);
     assert_eq!(load(&shop, "a").await, 3);
     assert_eq!(load(&shop, "a").await, 3);
 }
@@ -120,7 +120,7 @@ impl Serialize for Nothing {
 
 #[tokio::test]
 async fn a_value_that_has_no_bytes_is_still_returned() {
-    let (shop, _switch) = failing();
+    let (shop, _chaos) = failing();
     for run in 1..=2 {
         assert!(without_bytes(&shop).await.is_ok());
         assert_eq!(

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use cache_core::testkit::{FailingProvider, Gate, Held};
+use cache_core::testkit::{ChaosProvider, Gate, Held};
 use cache_core::{Cache, cache_invalidate, cached};
 
 use crate::{Shop, User};
@@ -218,13 +218,13 @@ async fn without_a_cache_the_default_one_is_meant() {
 
 #[tokio::test]
 async fn a_failure_to_invalidate_is_counted_and_the_functions_result_returned() {
-    let (provider, switch) = FailingProvider::new();
+    let (provider, chaos) = ChaosProvider::remote();
     let shop = Shop::over(Cache::builder(provider).build().unwrap());
     fill(&shop).await;
-    switch.fail(true);
+    chaos.away(true);
     change_several(&shop, 1, 2).await.unwrap();
     assert_eq!(shop.cache.metrics().errors, 1, "all in one");
-    switch.fail(false);
+    chaos.away(false);
     change_several(&shop, 1, 2).await.unwrap();
     assert_eq!(left(&shop).await, [false, false, true, false]);
 }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cache_core::testkit::race::Act;
-use cache_core::testkit::{FailingProvider, Gate, Held, eventually, followers};
+use cache_core::testkit::{ChaosProvider, Gate, Held, eventually, followers};
 use cache_core::{Cache, cached};
 use tokio::task::JoinHandle;
 
@@ -93,7 +93,7 @@ macro_rules! races {
 
 /// A provider that has to be waited for, as a remote one has.
 fn without_peeking() -> Cache {
-    let (provider, _switch) = FailingProvider::new();
+    let (provider, _chaos) = ChaosProvider::remote();
     Cache::builder(provider).build().expect("a cache")
 }
 

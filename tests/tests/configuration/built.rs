@@ -1,8 +1,10 @@
 //! Right configurations, and what is built of them.
 
-use std::time::Duration;
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
 
 use cache_core::config::{HumanDuration, Section};
+use cache_core::testkit::Gate;
 use cache_core::{Cache, CacheConfig, MemoryProvider, Registry, Ttl};
 use cache_tests::redis_server::RedisServer;
 
@@ -264,4 +266,105 @@ async fn a_server_that_is_away_is_no_mistake_in_the_file() {
             .starts_with("cache.yaml, line 1: `providers.main`: "),
         "{error}"
     );
+}
+
+/// The bytes that stand on the server at the only key that matches.
+fn stored(server: &RedisServer, pattern: &str) -> Vec<u8> {
+    let keys: Vec<String> = server.cli(&["KEYS", pattern]);
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    server.cli(&["GET", &keys[0]])
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[tokio::test]
+async fn values_are_written_compressed_and_encrypted_as_configured() {
+    let server = RedisServer::start();
+    let key = "0f".repeat(32);
+    let text = format!(
+        "
+default_provider: plain
+codec: messagepack
+providers:
+  plain: {{ kind: redis, url: '{url}', prefix: plain }}
+  small: {{ kind: redis, url: '{url}', prefix: small, compression: zstd, compression_above: 100 }}
+  sealed:
+    kind: redis
+    url: '{url}'
+    prefix: sealed
+    encryption: [{{ id: 2, key: {key} }}, {{ id: 1, key: {other} }}]
+namespaces:
+  json: {{ codec: json }}
+  small: {{ provider: small }}
+  sealed: {{ provider: sealed }}
+",
+        url = server.url(),
+        other = "A1".repeat(32),
+    );
+    let registry = registry(&text, &[]).await;
+    let value = vec!["abc".to_owned(); 50];
+    for name in ["json", "small", "sealed"] {
+        let cache = registry.cache(name).unwrap();
+        cache.set("k", &value).await.unwrap();
+        assert_eq!(cache.get("k").await.unwrap(), Some(value.clone()), "{name}");
+    }
+    registry.default_cache().set("k", &value).await.unwrap();
+    let message_pack = b"\xa3abc\xa3abc";
+    assert!(contains(
+        &stored(&server, "plain:json:k"),
+        br#"["abc","abc","#
+    ));
+    assert!(contains(&stored(&server, "plain::k"), message_pack));
+    let small = stored(&server, "small:small:k");
+    assert!(
+        small.len() < 160 && !contains(&small, message_pack),
+        "{}",
+        small.len()
+    );
+    let sealed = stored(&server, "sealed:sealed:k");
+    assert!(sealed.len() > 250 && !contains(&sealed, b"abc"));
+}
+
+/// How long somebody takes who wants a key that another process is loading, until he loads himself.
+async fn waits(text: &str, name: &str) -> Duration {
+    let one = registry(text, &[]).await.cache(name).unwrap();
+    let other = registry(text, &[]).await.cache(name).unwrap();
+    let (gate, held) = Gate::new();
+    let first = tokio::spawn(async move {
+        let load = || async {
+            held.pass().await;
+            Ok::<_, Infallible>(())
+        };
+        one.get_or_set("k", load).await
+    });
+    gate.entered().await;
+    let began = Instant::now();
+    let load = || async { Ok::<_, Infallible>(()) };
+    other.get_or_set("k", load).await.unwrap();
+    let waited = began.elapsed();
+    gate.open();
+    first.await.unwrap().unwrap();
+    waited
+}
+
+#[tokio::test]
+async fn another_processs_load_is_waited_for_where_that_is_configured() {
+    let server = RedisServer::start();
+    let text = format!(
+        "
+flight_wait: 60s
+lock_wait: 900ms
+distributed_lock: true
+providers:
+  main: {{ kind: redis, url: '{}' }}
+namespaces:
+  alone: {{ distributed_lock: false }}
+",
+        server.url()
+    );
+    let lock_wait = Duration::from_millis(900);
+    assert!(waits(&text, "temp").await >= lock_wait);
+    assert!(waits(&text, "alone").await < lock_wait);
 }

@@ -39,14 +39,40 @@ macro_rules! wrong {
 }
 
 wrong! {
-    a_field_that_is_not_known: "defualt_ttl: 10m" => "cache.yaml, line 1: `defualt_ttl`: unknown field, expected one of `default_provider`, `default_ttl`, `key_prefix`, `providers`, `namespaces`";
+    a_field_that_is_not_known: "defualt_ttl: 10m" => "cache.yaml, line 1: `defualt_ttl`: unknown field, expected one of `default_provider`, `default_ttl`, `key_prefix`, `flight_wait`, `lock_wait`, `distributed_lock`, `codec`, `providers`, `namespaces`";
     a_field_of_a_provider_that_is_not_known: "
 providers:
   main:
     kind: redis
     url: redis://localhost
     passwort: hunter2
-" => "cache.yaml, line 6: `providers.main.passwort`: unknown field, expected one of `url`, `host`, `port`, `user`, `password`, `db`, `tls`, `cluster_nodes`, `sentinels`, `tls_ca`, `tls_certificate`, `tls_key`, `connect_timeout`, `command_timeout`, `heartbeat`, `touch_bound`, `lease_ttl`, `sweep`, `prefix`, `client_name`, `on_failover`, `lazy`";
+" => "cache.yaml, line 6: `providers.main.passwort`: unknown field, expected one of `url`, `host`, `port`, `user`, `password`, `db`, `tls`, `cluster_nodes`, `sentinels`, `tls_ca`, `tls_certificate`, `tls_key`, `connect_timeout`, `command_timeout`, `heartbeat`, `touch_bound`, `lease_ttl`, `sweep`, `prefix`, `client_name`, `on_failover`, `lazy`, `compression`, `compression_above`, `encryption`";
+    a_codec_that_is_not_known: "codec: bson" => "cache.yaml, line 1: `codec`: expected `json`, `messagepack`, `postcard` or `raw`";
+    a_codec_of_a_namespace_that_is_not_known: "namespaces: { users: { codec: JSON } }" => "cache.yaml, line 1: `namespaces.users.codec`: expected `json`, `messagepack`, `postcard` or `raw`";
+    a_lock_wait_that_leaves_no_time_to_load: "
+flight_wait: 2s
+lock_wait: 90s
+" => "cache.yaml, line 3: `lock_wait`: lock_wait is 90s, and flight_wait 2s; it can be half of that at most, so that there is time left to load";
+    a_compression_that_is_not_known: "
+providers:
+  main: { kind: redis, url: redis://localhost, compression: gzip }
+" => "cache.yaml, line 3: `providers.main.compression`: expected `zstd` or `lz4`";
+    a_threshold_without_a_compression: "
+providers:
+  main: { kind: redis, url: redis://localhost, compression_above: 4KiB }
+" => "cache.yaml, line 3: `providers.main.compression_above`: this needs `compression`, `zstd` or `lz4`";
+    an_encryption_key_that_is_a_password: "
+providers:
+  main:
+    kind: redis
+    url: redis://localhost
+    encryption:
+      - { id: 2, key: hunter2 }
+" => "cache.yaml, line 6: `providers.main.encryption`: the key 2 is not 64 hexadecimal digits, as `openssl rand -hex 32` prints them";
+    an_encryption_without_keys: "
+providers:
+  main: { kind: redis, url: redis://localhost, encryption: [] }
+" => "cache.yaml, line 3: `providers.main.encryption`: expected at least one key; leave the field out to store values as they are";
     a_field_of_another_kind: "
 providers:
   main:
@@ -57,7 +83,7 @@ providers:
 namespaces:
   users:
     tll: 10m
-" => "cache.yaml, line 4: `namespaces.users.tll`: unknown field, expected `ttl` or `provider`";
+" => "cache.yaml, line 4: `namespaces.users.tll`: unknown field, expected one of `ttl`, `provider`, `codec`, `distributed_lock`";
     a_field_for_the_kind_that_takes_none: "
 providers:
   none:
@@ -269,7 +295,7 @@ async fn toml_is_told_of_in_the_same_words() {
     };
     assert_eq!(
         told("[providers.main]\nkind = \"redis\"\npasswort = \"hunter2\"\n").await,
-        "cache.toml, line 3: `providers.main.passwort`: unknown field, expected one of `url`, `host`, `port`, `user`, `password`, `db`, `tls`, `cluster_nodes`, `sentinels`, `tls_ca`, `tls_certificate`, `tls_key`, `connect_timeout`, `command_timeout`, `heartbeat`, `touch_bound`, `lease_ttl`, `sweep`, `prefix`, `client_name`, `on_failover`, `lazy`"
+        "cache.toml, line 3: `providers.main.passwort`: unknown field, expected one of `url`, `host`, `port`, `user`, `password`, `db`, `tls`, `cluster_nodes`, `sentinels`, `tls_ca`, `tls_certificate`, `tls_key`, `connect_timeout`, `command_timeout`, `heartbeat`, `touch_bound`, `lease_ttl`, `sweep`, `prefix`, `client_name`, `on_failover`, `lazy`, `compression`, `compression_above`, `encryption`"
     );
     assert_eq!(
         told("[providers.main]\npassword = hunter2\n").await,

@@ -1,7 +1,12 @@
 //! Settings, and the assembly of a provider.
 
 mod check;
-#[cfg(any(feature = "encryption", feature = "lz4", feature = "zstd"))]
+#[cfg(any(
+    feature = "config",
+    feature = "encryption",
+    feature = "lz4",
+    feature = "zstd"
+))]
 mod packing;
 mod reach;
 

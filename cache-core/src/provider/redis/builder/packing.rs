@@ -5,8 +5,17 @@ use super::RedisProviderBuilder;
 use crate::codec::Compression;
 #[cfg(feature = "encryption")]
 use crate::codec::EncryptionKeys;
+#[cfg(feature = "config")]
+use crate::codec::Packing;
 
 impl RedisProviderBuilder {
+    /// All of it at once, as a configuration says.
+    #[cfg(feature = "config")]
+    pub(crate) fn packing(mut self, packing: Packing) -> Self {
+        self.packing = packing;
+        self
+    }
+
     /// Compresses large values before they are stored; default none.
     ///
     /// What is compressed and encrypted, be it

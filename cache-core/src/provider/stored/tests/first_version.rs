@@ -64,3 +64,15 @@ fn its_entry_that_was_cut_short_anywhere_in_its_header_is_damaged() {
     }
     assert!(decode_header(KEY, &ENTRY[..length]).is_ok());
 }
+
+#[cfg(feature = "testkit")]
+#[test]
+fn what_is_asked_of_any_bytes_holds_of_both_versions() {
+    let second = [super::ENTRY, super::LEASE, super::COUNTER];
+    for golden in [ENTRY, LEASE, COUNTER].into_iter().chain(second) {
+        super::super::fuzz::from_anybody(golden);
+        let mut refreshed = golden.to_vec();
+        refreshed[90] ^= 1;
+        super::super::fuzz::from_anybody(&refreshed);
+    }
+}

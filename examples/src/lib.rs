@@ -1,0 +1,3 @@
+//! What examples share with their tests.
+
+pub mod shelf;
