@@ -7,18 +7,16 @@
 //! 3. Who must not wait any longer, or whose load has failed, looks once more for something stale: what was
 //!    invalidated meanwhile is not there.
 
-use std::panic::resume_unwind;
+mod loads;
+
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::Cache;
 use super::through::MAX_UNFIT;
-use crate::engine::{
-    Followed, Follower, Hit, Led, Look, Panic, Place, Question, Ticket, Turn, carry, caught,
-};
+use crate::engine::{Followed, Follower, Hit, Look, Place, Question};
 use crate::error::{Error, ErrorKind};
 use crate::load_error::LoadError;
 use crate::loaded::Loaded;
@@ -162,104 +160,6 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
         value
     }
 
-    /// Loads anew what is being shown, in a task of its own, unless somebody does already. Without a
-    /// runtime there is none.
-    pub(super) fn refresh(self, shown: &Hit) {
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let engine = self.cache.engine();
-        let Some(led) = engine.refresh(&self.question, shown) else {
-            return;
-        };
-        let (cache, question) = (self.cache.clone(), self.question.clone());
-        runtime.spawn(async move {
-            if caught(self.load_in_background(led)).await.is_err() {
-                cache.engine().panicked(&question);
-            }
-        });
-    }
-
-    async fn load_in_background(self, led: Led) {
-        let engine = self.cache.engine();
-        let Turn::Lead(ticket) = engine.lead(&self.question, led).await else {
-            return;
-        };
-        if ticket.is_storable() {
-            self.cache.counters().refresh();
-            drop(self.load(ticket).await);
-        }
-    }
-
-    async fn load(self, ticket: Ticket) -> Result<T, E> {
-        let loaded = ticket.run(async { (self.load)().await }).await;
-        self.cache.engine().loaded(&self.question, loaded.is_ok());
-        match loaded {
-            Ok(loaded) => {
-                let (value, options) = loaded.over(self.options);
-                ticket.publish(value.clone(), options).await;
-                Ok(value)
-            }
-            Err(error) => {
-                ticket.unshared();
-                Err(error)
-            }
-        }
-    }
-
-    /// Loads for all who wait. The load outlives its caller where he may have to be answered before.
-    async fn lead(self, led: Led, keeps: bool) -> Result<T, LoadError<E>> {
-        let policy = &self.question.policy;
-        let can_end = policy.hard_timeout.is_some() || policy.soft_timeout.is_some() && keeps;
-        let (cache, question) = (self.cache.clone(), self.question.clone());
-        let Some(runtime) = Handle::try_current().ok().filter(|_| can_end) else {
-            let loaded = self.load_led(led).await;
-            return cache.settled(&question, loaded).await;
-        };
-        let soft = self.deadline(policy.soft_timeout.filter(|_| keeps));
-        let (sender, mut receiver) = oneshot::channel();
-        runtime.spawn(carry(self.load_for(led, sender)));
-        let in_time = match soft {
-            Some(end) => timeout_at(end, &mut receiver).await.ok(),
-            None => Some((&mut receiver).await),
-        };
-        let received = match in_time {
-            Some(received) => received,
-            None => match cache.instead_of_wait(&question).await {
-                Some(value) => return Ok(value),
-                None => receiver.await,
-            },
-        };
-        match received {
-            Ok(Ok(loaded)) => cache.settled(&question, loaded).await,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(LoadError::Unfinished(cache.abandoned())),
-        }
-    }
-
-    /// Loads, and tells whoever still waits; a panic that nobody hears of is counted and logged.
-    async fn load_for(self, led: Led, caller: oneshot::Sender<Result<Result<T, E>, Panic>>) {
-        let (cache, question) = (self.cache.clone(), self.question.clone());
-        let loaded = caught(self.load_led(led)).await;
-        if let Err(Err(_)) = caller.send(loaded) {
-            cache.engine().panicked(&question);
-        }
-    }
-
-    async fn load_led(self, led: Led) -> Result<T, E> {
-        match self.cache.engine().lead(&self.question, led).await {
-            Turn::Lead(ticket) => return self.load(ticket).await,
-            Turn::Hit(hit) => {
-                if let Ok(value) = hit.value() {
-                    self.cache.counters().hit();
-                    return Ok(value);
-                }
-            }
-            Turn::Follow(_) | Turn::Alone => {}
-        }
-        (self.load)().await.map(Loaded::into_value)
-    }
-
     async fn follow(&mut self, follower: Follower, keeps: bool) -> After<T> {
         let soft = self.deadline(self.question.policy.soft_timeout.filter(|_| keeps));
         let followed = match soft {
@@ -306,27 +206,8 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
 }
 
 impl Cache {
-    /// What a caller has of a load: its value, or something stale in place of its error.
-    async fn settled<T: Value, E>(
-        &self,
-        question: &Question,
-        loaded: Result<T, E>,
-    ) -> Result<T, LoadError<E>> {
-        let error = match loaded {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        let instead = self.instead_of_error(question).await;
-        instead.ok_or(LoadError::Failed(error))
-    }
-
     fn unfinished(&self) -> Error {
         let message = "the load took longer than the hard timeout; it goes on";
         self.during("get_or_load", Error::new(ErrorKind::Timeout, message))
-    }
-
-    fn abandoned(&self) -> Error {
-        let message = "the runtime that the load ran in has ended";
-        self.during("get_or_load", Error::new(ErrorKind::Unready, message))
     }
 }

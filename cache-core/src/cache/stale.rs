@@ -4,9 +4,24 @@ use std::time::Duration;
 
 use super::Cache;
 use crate::engine::{Look, Question};
+use crate::load_error::LoadError;
 use crate::value::Value;
 
 impl Cache {
+    /// What a caller has of a load: its value, or something stale in place of its error.
+    pub(super) async fn settled<T: Value, E>(
+        &self,
+        question: &Question,
+        loaded: Result<T, E>,
+    ) -> Result<T, LoadError<E>> {
+        let error = match loaded {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let instead = self.instead_of_error(question).await;
+        instead.ok_or(LoadError::Failed(error))
+    }
+
     /// The stale value that may be shown in place of an error; or what has been stored meanwhile.
     pub(super) async fn instead_of_error<T: Value>(&self, question: &Question) -> Option<T> {
         let window = question.policy.stale_if_error;

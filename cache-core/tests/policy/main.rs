@@ -7,6 +7,7 @@ mod revalidate;
 mod storing;
 mod tasks;
 mod timeouts;
+mod touch;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
