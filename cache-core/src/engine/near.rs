@@ -218,6 +218,27 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_ends_before_its_entry_is_not_one_to_be_loaded_early() {
+        let (minute, second) = (Duration::from_secs(60), Duration::from_secs(1));
+        for (max_ttl, load_time) in [(second, Duration::ZERO), (minute * 2, second)] {
+            let mut tier = tier();
+            let settings = MemoryTier::new().max_ttl(max_ttl);
+            tier.near = Near::new(settings, Clock::system(), &tier.log);
+            let entry = tier.entry();
+            let meta = Meta {
+                expires: Some(Clock::system().now().saturating_add(minute)),
+                kept_for: minute,
+                load_time: second,
+                ..entry.meta().clone()
+            };
+            tier.fence().entry(&entry.with_meta(meta));
+            let copy = tier.near.get(KEY).unwrap();
+            assert_eq!(copy.meta().kept_for, minute);
+            assert_eq!(copy.meta().load_time, load_time);
+        }
+    }
+
+    #[test]
     fn a_fence_stands_until_the_last_who_holds_it_is_gone() {
         let tier = tier();
         let (first, second, third) = (tier.fence(), tier.fence(), tier.fence());

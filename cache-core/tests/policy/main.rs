@@ -19,6 +19,8 @@ use cache_core::{Cache, LoadError, Loaded, ManualClock, MemoryProvider, Owner, P
 const KEY: &str = "k";
 const TTL: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
+/// Longer than anything here waits, by either clock.
+const PATIENCE: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(1);
 
 /// What loads return, how long they take, and how many have run.
@@ -67,7 +69,8 @@ impl Source {
         let answer = self.answer.lock().unwrap().clone();
         self.loads.fetch_add(1, Ordering::SeqCst);
         if let Some(held) = answer.held {
-            held.pass().await;
+            let passed = tokio::time::timeout(PATIENCE, held.pass()).await;
+            passed.expect("the test opens the gate");
         }
         assert!(!answer.panics, "the test wants it");
         self.clock.advance(answer.takes);

@@ -79,6 +79,22 @@ async fn a_load_in_a_task_of_its_own_that_asks_for_its_own_key_does_not_wait() {
     assert!(start.elapsed().is_zero());
 }
 
+/// Each would wait for the other as long as `flight_wait`.
+#[tokio::test(start_paused = true)]
+async fn loads_in_tasks_of_their_own_that_ask_for_each_other_do_not_wait_in_a_circle() {
+    let bench = Bench::new(Policy::new().hard_timeout(TTL));
+    let start = tokio::time::Instant::now();
+    let (inner, innermost) = (bench.clone(), bench.clone());
+    let load = || async move {
+        let load = || async move { innermost.read().await.map_err(|_| ()) };
+        let read: Result<String, _> = inner.cache.get_or_load("other", load).await;
+        read.map_err(|_| ())
+    };
+    let read: Result<String, LoadError<()>> = bench.cache.get_or_load(KEY, load).await;
+    assert_eq!(read.unwrap(), "old");
+    assert!(start.elapsed().is_zero(), "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_key_that_cannot_be_stored_is_loaded() {
     let bench = Bench::new(revalidating());
