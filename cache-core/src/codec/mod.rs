@@ -1,5 +1,6 @@
 //! Values as bytes: which form a stored payload has, and the codecs that read and write it.
 
+mod absence;
 #[cfg_attr(
     not(all(feature = "redis", any(feature = "zstd", feature = "lz4"))),
     allow(
@@ -9,7 +10,6 @@
         reason = "nothing compresses"
     )
 )]
-mod absence;
 mod compression;
 #[cfg(feature = "encryption")]
 #[cfg_attr(
