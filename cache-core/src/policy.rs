@@ -59,7 +59,8 @@ use crate::terms::Ttl;
 /// *Tasks.* A refresh in the background is at most one per key and process, counts as
 /// [`Metrics::refreshes`](crate::Metrics::refreshes), and ends with the process. Where there is no
 /// Tokio runtime it is a load in the foreground, and the timeouts do not apply. A panic in it is counted
-/// as an error, logged, and leaves the key to the next caller.
+/// as an error, logged, and leaves the key to the next caller. A load that never ends leaves it to loads that are
+/// not shared: give a loader that can hang a time limit of its own.
 ///
 /// *What is stored* is kept as long as the policy of the handle that stores it says: the longer of the two
 /// `stale_…`. What was stored without a policy is gone when its time to live has passed. The HTTP layer takes no
@@ -133,8 +134,8 @@ impl Policy {
     }
 
     /// How long a call takes at most, whatever it waits for; then it is
-    /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). The load goes on and is stored. Default:
-    /// none.
+    /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). The load that he leads or follows goes on and is
+    /// stored. Default: none.
     pub fn hard_timeout(mut self, span: Duration) -> Self {
         self.hard_timeout = Some(span);
         self

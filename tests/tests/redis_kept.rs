@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::log::Record;
 use cache_core::provider::{Cursor, Lease, Leased, Slot};
 use cache_core::testkit::eventually;
 use cache_core::{Entry, EntryId, Meta, Pattern, Payload, Provider, RedisProvider, Ttl};
@@ -107,6 +108,27 @@ async fn invalidating_what_has_expired_and_is_kept_takes_it_away_and_finds_nothi
     edit(&server, EXPIRE, &key);
     assert!(!invalidate(&node, key_record(&key)).await);
     assert_eq!(server.cli::<u64>(&["EXISTS", &key]), 0);
+}
+
+#[tokio::test]
+async fn what_has_expired_and_is_kept_is_swept_where_it_is_hidden() {
+    let server = RedisServer::start();
+    let often = Duration::from_millis(20);
+    let node = build(patient(&server).sweep(often)).await;
+    let (hidden, stale) = (key("hidden"), key("stale"));
+    set(&node, &stale, text(&node)).await;
+    let meta = Meta {
+        tags: [Box::from("gone")].into(),
+        ..text(&node).meta().clone()
+    };
+    let tagged = Entry::new(meta, Payload::typed(String::from("old")));
+    set(&node, &hidden, Arc::new(tagged)).await;
+    edit(&server, EXPIRE, &hidden);
+    edit(&server, EXPIRE, &stale);
+    invalidate(&node, Record::Tag("gone".into())).await;
+    eventually("it is freed", || node.swept() == 1).await;
+    let there = |key: &str| server.cli::<u64>(&["EXISTS", key]);
+    assert_eq!((there(&hidden), there(&stale)), (0, 1));
 }
 
 #[tokio::test]

@@ -14,6 +14,11 @@ use crate::provider::{Cursor, Found, Page};
 
 impl Entries {
     pub(super) async fn inspect(&self, keys: &[&str]) -> Result<Vec<Option<Found>>> {
+        let found = self.look_at(keys).await?.into_iter();
+        Ok(found.map(|found| found.filter(is_unexpired)).collect())
+    }
+
+    async fn look_at(&self, keys: &[&str]) -> Result<Vec<Option<Found>>> {
         let looks = keys.iter().map(|key| HEADER.on(&[key])).collect();
         let answers = self.backplane.links.calls(looks).await?;
         let found = keys.iter().zip(answers);
@@ -27,6 +32,26 @@ impl Entries {
         pattern: &Pattern,
         cursor: Cursor,
         count: usize,
+    ) -> Result<Page> {
+        self.page(pattern, cursor, count, is_unexpired).await
+    }
+
+    /// Like [`scan`](Self::scan), with what has expired and is kept.
+    pub(super) async fn scan_kept(
+        &self,
+        pattern: &Pattern,
+        cursor: Cursor,
+        count: usize,
+    ) -> Result<Page> {
+        self.page(pattern, cursor, count, |_| true).await
+    }
+
+    async fn page(
+        &self,
+        pattern: &Pattern,
+        cursor: Cursor,
+        count: usize,
+        wanted: impl Fn(&Found) -> bool,
     ) -> Result<Page> {
         let step = |cursor: u64| {
             Call::command("SCAN")
@@ -42,11 +67,11 @@ impl Entries {
             .filter(|key| pattern.matches(key))
             .collect();
         let borrowed: Vec<_> = keys.iter().map(String::as_str).collect();
-        let found = self.inspect(&borrowed).await?;
+        let found = self.look_at(&borrowed).await?;
         let entries = keys.into_iter().zip(found);
         Ok(Page {
             entries: entries
-                .filter_map(|(key, found)| Some((key.into(), found?.meta)))
+                .filter_map(|(key, found)| Some((key.into(), found.filter(&wanted)?.meta)))
                 .collect(),
             next: (next != 0).then_some(Cursor(next)),
         })
@@ -55,13 +80,17 @@ impl Entries {
     fn found(&self, key: &str, answer: Value) -> Result<Option<Found>> {
         let answer: Option<(Vec<u8>, i64)> = read(answer)?;
         Ok(answer.and_then(|(header, ttl)| {
-            // -2: it expired between the two looks; -1: it has no limit.
+            // -2: it has expired, and is kept; -1: it has no limit.
             let ttl = match ttl {
-                -2 => return None,
+                -2 => Some(Duration::ZERO),
                 ttl => u64::try_from(ttl).ok().map(Duration::from_millis),
             };
             let meta = self.header(key, &header)?;
             Some(Found { meta, ttl })
         }))
     }
+}
+
+fn is_unexpired(found: &Found) -> bool {
+    found.ttl != Some(Duration::ZERO)
 }

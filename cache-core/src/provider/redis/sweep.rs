@@ -123,7 +123,7 @@ impl Sweeper {
         let Page {
             entries: seen,
             next,
-        } = entries.scan(&self.pattern, at, STEP).await?;
+        } = entries.scan_kept(&self.pattern, at, STEP).await?;
         // After looking: an entry of an incarnation that this node had not heard of is no old one.
         entries.backplane.catch_up().await?;
         let log = &entries.backplane.log;
