@@ -5,6 +5,7 @@ mod error;
 mod invalidation;
 mod revalidate;
 mod storing;
+mod stress;
 mod tasks;
 mod timeouts;
 mod touch;
