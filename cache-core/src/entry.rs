@@ -288,8 +288,12 @@ pub struct Meta {
     pub stamp: Stamp,
     /// When the value was stored.
     pub created: Timestamp,
-    /// From when on it is gone; `None` for never.
+    /// From when on it is not fresh any more; `None` for never.
     pub expires: Option<Timestamp>,
+    /// For how long it is kept after that: a [`Policy`](crate::Policy) can then show it stale.
+    pub kept_for: Duration,
+    /// How long its load took; zero for what was not loaded. Early refresh goes by it.
+    pub load_time: Duration,
     /// What it can be invalidated by, besides key and pattern.
     pub tags: Tags,
 }
@@ -303,6 +307,22 @@ impl Meta {
     /// The time to live that is left: `None` for no limit.
     pub fn remaining(&self, now: Timestamp) -> Option<Duration> {
         self.expires.map(|expires| expires.since(now))
+    }
+
+    /// From when on nobody can have any use for it, so that its memory may be freed; `None` for
+    /// never.
+    pub fn gone(&self) -> Option<Timestamp> {
+        let expires = self.expires?;
+        Some(expires.saturating_add(self.kept_for))
+    }
+
+    /// How long ago the time to live has passed; `None` if it has not, or the entry is not kept
+    /// any longer.
+    pub fn stale_for(&self, now: Timestamp) -> Option<Duration> {
+        let expires = self.expires.filter(|_| self.is_expired(now))?;
+        self.gone()
+            .filter(|&gone| now < gone)
+            .map(|_| now.since(expires))
     }
 }
 

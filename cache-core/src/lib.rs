@@ -24,11 +24,14 @@ mod error;
 mod events;
 mod index;
 mod key;
+mod load_error;
+mod loaded;
 pub mod log;
 mod merge_patch;
 mod metrics;
 mod namespace;
 mod pattern;
+mod policy;
 pub mod provider;
 mod random;
 #[cfg(feature = "config")]
@@ -68,10 +71,13 @@ pub use events::{EntryKey, Event, Events, InvalidatedBy, MAX_EVENTS};
 #[doc(hidden)]
 pub use key::key_part;
 pub use key::{KeyPart, KeyWriter};
+pub use load_error::LoadError;
+pub use loaded::Loaded;
 pub use log::Invalidated;
 pub use metrics::{Metrics, Miss, Times};
 pub use namespace::MAX_KEY_BYTES;
 pub use pattern::{MAX_PATTERN_BYTES, Pattern};
+pub use policy::Policy;
 #[cfg(feature = "disk")]
 pub use provider::disk::{DiskProvider, DiskProviderBuilder, DiskSize, OnDamage};
 #[cfg(feature = "memcached")]

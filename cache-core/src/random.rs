@@ -13,3 +13,10 @@ pub(crate) fn u64() -> u64 {
     let count = COUNTER.fetch_add(1, Ordering::Relaxed);
     KEY.get_or_init(RandomState::new).hash_one(count)
 }
+
+/// A random number above 0, and at most 1.
+pub(crate) fn fraction() -> f64 {
+    const STEPS: u32 = 53;
+    let step = (u64() >> (64 - STEPS)) + 1;
+    step as f64 / (1_u64 << STEPS) as f64
+}

@@ -7,6 +7,8 @@ use crate::clock::Timestamp;
 use crate::entry::{self, Tags};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{carries, index_tag};
+use crate::policy::Policy;
+use crate::value::Value;
 
 /// How long an entry may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +63,8 @@ pub struct EntryOptions {
     tags: Vec<Box<str>>,
     /// The tags of the values that the entry is indexed by.
     indexes: Vec<Box<str>>,
+    /// Whether the time to live is that of one result, which comes before a policy's.
+    is_of_result: bool,
 }
 
 impl EntryOptions {
@@ -117,12 +121,39 @@ impl EntryOptions {
         self
     }
 
+    /// A time to live that the load has given to this very result.
+    pub(crate) fn of_result(self, ttl: Ttl) -> Self {
+        Self {
+            is_of_result: true,
+            ..self.ttl(ttl)
+        }
+    }
+
     /// Fills in the namespace's default and checks the tags. `can_index`: whether the provider has
     /// indexes.
     pub(crate) fn complete(self, default: Ttl, can_index: bool) -> Result<Terms, Error> {
         Ok(Terms {
             ttl: self.ttl.unwrap_or(default),
             tags: self.checked_tags(can_index)?,
+            kept_for: Duration::ZERO,
+        })
+    }
+
+    /// Like [`complete`](Self::complete), for a loaded value under this policy.
+    pub(crate) fn complete_for<T: Value>(
+        self,
+        value: &T,
+        default: Ttl,
+        policy: &Policy,
+        can_index: bool,
+    ) -> Result<Terms, Error> {
+        let negative = policy.negative_ttl.filter(|_| value.is_none());
+        let is_of_result = self.is_of_result;
+        let terms = self.complete(default, can_index)?;
+        Ok(match negative {
+            Some(ttl) if !is_of_result => terms.absent(ttl, policy),
+            Some(_) => terms,
+            None => terms.under(policy),
         })
     }
 
@@ -148,9 +179,28 @@ pub(crate) fn no_indexes() -> Error {
 pub(crate) struct Terms {
     pub(crate) ttl: Ttl,
     pub(crate) tags: Tags,
+    /// How long the entry is kept when it has expired.
+    pub(crate) kept_for: Duration,
 }
 
 impl Terms {
+    /// What a policy makes of them for one entry.
+    pub(crate) fn under(self, policy: &Policy) -> Self {
+        Self {
+            ttl: policy.jittered(self.ttl),
+            kept_for: policy.kept_for(),
+            tags: self.tags,
+        }
+    }
+
+    /// What it makes of them for a value that is a `None`: that is not kept stale.
+    fn absent(self, ttl: Duration, policy: &Policy) -> Self {
+        Self {
+            ttl: policy.jittered(Ttl::After(ttl)),
+            ..self
+        }
+    }
+
     pub(crate) fn expires(&self, now: Timestamp) -> Option<Timestamp> {
         self.ttl.span().map(|span| now.saturating_add(span))
     }

@@ -27,6 +27,12 @@ pub trait Value: Clone + Send + Sync + 'static {
     /// How values of this type are written, read and weighed.
     #[doc(hidden)]
     const SHAPE: Shape;
+
+    /// Whether the value is a `None`, as far as that can be told.
+    #[doc(hidden)]
+    fn is_none(&self) -> bool {
+        false
+    }
 }
 
 #[diagnostic::do_not_recommend]
@@ -41,6 +47,10 @@ where
         decode: |bytes, codec| Ok(Arc::new(codec::decode::<T>(bytes, codec)?)),
         weigh: |value| downcast::<T>(value).map_or(0, codec::weigh),
     };
+
+    fn is_none(&self) -> bool {
+        codec::is_none(self)
+    }
 }
 
 /// A value that stays in the memory of this process: it needs no serde, and storing it in a

@@ -75,6 +75,8 @@ pub fn entry(node: &MemcachedProvider, text: &str) -> Arc<Entry> {
         stamp: node.log().stamp(),
         created: node.clock().now(),
         expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: [Box::from("t")].into(),
     };
     Arc::new(Entry::new(meta, Payload::typed(text.to_owned())))

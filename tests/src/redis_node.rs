@@ -107,6 +107,8 @@ pub fn terms(node: &RedisProvider, ttl: Option<Duration>, tags: &[&str]) -> Meta
         stamp: node.log().stamp(),
         created,
         expires: ttl.map(|ttl| created.saturating_add(ttl)),
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: tags.iter().map(|&tag| tag.into()).collect(),
     }
 }

@@ -10,6 +10,7 @@ use crate::codec::CodecId;
 use crate::engine::{Engine, MemoryTier, Near, Reading, Waits};
 use crate::error::{Error, ErrorKind, Result};
 use crate::namespace::{MAX_PREFIX_BYTES, Scope};
+use crate::policy::Policy;
 use crate::provider::{Peek, Provider};
 use crate::terms::Ttl;
 
@@ -25,6 +26,7 @@ pub struct CacheBuilder {
     distributed_lock: bool,
     lock_wait: Option<Duration>,
     memory_tier: Option<MemoryTier>,
+    policy: Policy,
 }
 
 impl CacheBuilder {
@@ -38,6 +40,7 @@ impl CacheBuilder {
             distributed_lock: false,
             lock_wait: None,
             memory_tier: None,
+            policy: Policy::new(),
         }
     }
 
@@ -120,6 +123,13 @@ impl CacheBuilder {
         self
     }
 
+    /// What is shown stale, loaded early, and waited for no longer than said. Default:
+    /// [`Policy::new`], which changes nothing. [`Cache::with_policy`] chooses otherwise for one handle.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
     /// Builds the handle on the root namespace.
     ///
     /// # Errors
@@ -142,6 +152,7 @@ impl CacheBuilder {
             scope,
             default_ttl: self.default_ttl,
             codec: self.codec,
+            policy: Arc::new(self.policy),
             fixed: Chain::new(),
             reading: Reading {
                 near: true,

@@ -2,11 +2,13 @@
 
 mod batch;
 mod builder;
+mod call;
 mod events;
 mod global;
 mod index;
 mod invalidate;
 mod limit;
+mod load;
 mod lock;
 mod many;
 mod metrics;
@@ -16,6 +18,7 @@ mod ping;
 mod publish;
 mod read;
 mod scan;
+mod stale;
 #[cfg(feature = "stream")]
 mod stream;
 mod sweep;
@@ -25,6 +28,7 @@ mod write;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -50,6 +54,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::KeyBuffer;
 use crate::metrics::{Counters, Miss};
 use crate::namespace::{MAX_KEY_BYTES, Scope};
+use crate::policy::Policy;
 use crate::provider::memory::MemoryProvider;
 use crate::provider::{Capability, Provider};
 use crate::terms::{EntryOptions, Ttl};
@@ -97,6 +102,7 @@ struct Handle {
     default_ttl: Ttl,
     codec: CodecId,
     reading: Reading,
+    policy: Arc<Policy>,
     /// The namespaces that are named in the program's text.
     fixed: Chain<(&'static str, Cache)>,
 }
@@ -192,6 +198,24 @@ impl Cache {
         Self(Arc::new(handle))
     }
 
+    /// The same namespace, and those that are opened in this handle, under this policy in place of the
+    /// cache's. Default: [`CacheBuilder::policy`].
+    ///
+    /// ```
+    /// # use cache_core::{Cache, Policy};
+    /// # use std::time::Duration;
+    /// # let cache = Cache::memory();
+    /// let prices = cache
+    ///     .namespace("prices")
+    ///     .with_policy(Policy::new().stale_if_error(Duration::from_secs(600)));
+    /// ```
+    #[must_use]
+    pub fn with_policy(&self, policy: Policy) -> Self {
+        let mut handle = self.handle();
+        handle.policy = Arc::new(policy);
+        Self(Arc::new(handle))
+    }
+
     fn handle(&self) -> Handle {
         Handle {
             engine: Arc::clone(&self.0.engine),
@@ -201,6 +225,7 @@ impl Cache {
             default_ttl: self.0.default_ttl,
             codec: self.0.codec,
             reading: self.0.reading,
+            policy: Arc::clone(&self.0.policy),
             fixed: Chain::new(),
         }
     }
@@ -267,11 +292,17 @@ impl Cache {
     /// Where the [distributed lock](CacheBuilder::distributed_lock) is on, this waits for a load of
     /// the key in another process, at most as long as [`lock_wait`](CacheBuilder::lock_wait).
     ///
+    /// No [`Policy`] applies here: nothing stale is shown, and what is published is stored as it is said.
+    ///
     /// Dropping the future leaves nothing behind on this node. If it was asking a remote backend
     /// for the lease, that is given back; where this fails it stands there until it runs out.
     pub async fn turn(&self, key: &str, owner: Owner, options: &EntryOptions) -> Turn {
         let turn = match self.question(key, owner, options) {
-            Ok(question) => self.0.engine.turn(&question).await,
+            Ok(question) => {
+                let policy = Arc::clone(&self.0.engine.no_policy);
+                let question = Question { policy, ..question };
+                self.0.engine.turn(&question).await
+            }
             Err(error) => {
                 self.bypass(&error);
                 Turn::Alone
@@ -306,6 +337,8 @@ impl Cache {
             default_ttl: self.0.default_ttl,
             codec: self.0.codec,
             reading: self.0.reading,
+            policy: Arc::clone(&self.0.policy),
+            shows_stale_for: Duration::ZERO,
         })
     }
 

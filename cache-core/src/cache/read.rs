@@ -110,6 +110,7 @@ impl Cache {
                 }
                 Err(_) => Miss::Damaged,
             },
+            Look::Stale(_) => Miss::Expired,
             Look::Miss { why, .. } => *why,
             Look::Bypass => Miss::Bypassed,
         };
@@ -183,6 +184,10 @@ impl Cache {
     ///
     /// A value whose key, tag, pattern or namespace was invalidated while it was loaded is
     /// returned to those who were waiting by then, and not stored.
+    ///
+    /// Of a [`Policy`](crate::Policy) this takes what needs no task:
+    /// [`stale_if_error`](crate::Policy::stale_if_error) and the terms that the value is stored under. All of it is for
+    /// [`get_or_load`](Self::get_or_load).
     ///
     /// Dropping the future drops the load; a waiting caller takes over.
     ///

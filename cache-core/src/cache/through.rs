@@ -9,7 +9,7 @@ use crate::metrics::Miss;
 use crate::terms::EntryOptions;
 
 /// How many values that cannot be read as the caller's type it looks at, before it goes alone.
-const MAX_UNFIT: usize = 8;
+pub(super) const MAX_UNFIT: usize = 8;
 
 impl Cache {
     /// Answers from the cache, or runs `load`, once for all who ask at the same moment.
@@ -35,25 +35,24 @@ impl Cache {
             return outcome.restored(stored);
         }
         let options = options();
-        let asked = match self.question(key, owner, &options) {
-            Ok(question) => {
-                let tags_are_all = true;
-                let question = Question {
-                    tags_are_all,
-                    ..question
-                };
-                self.ask(question, &outcome).await
-            }
+        let mut question = match self.question(key, owner, &options) {
+            Ok(question) => Question {
+                tags_are_all: true,
+                shows_stale_for: question.policy.stale_if_error,
+                ..question
+            },
             Err(error) => {
                 self.bypass(&error);
-                Asked::Alone
+                return load().await;
             }
         };
-        match asked {
-            Asked::Answer(result) => result,
+        let result = match self.ask(&mut question, &outcome).await {
+            Asked::Answer(result) => return result,
             Asked::Load(ticket) => {
                 let load = ticket.measure(load(), |result| outcome.is_error(result));
                 let result = ticket.run(load).await;
+                let failed = outcome.is_error(&result);
+                self.engine().loaded(&question, !failed);
                 settle(ticket, &result, &outcome, options).await;
                 result
             }
@@ -61,7 +60,12 @@ impl Cache {
                 self.measure(load(), |result| outcome.is_error(result))
                     .await
             }
+        };
+        if !outcome.is_error(&result) {
+            return result;
         }
+        let instead = self.instead_of_error(&question).await;
+        instead.map_or(result, |stored| outcome.restored(stored))
     }
 
     /// Runs a load that is nobody else's, and counts it.
@@ -73,22 +77,17 @@ impl Cache {
         Measured::new(self.counters(), load, is_error)
     }
 
-    async fn ask<R, O: Outcome<R>>(&self, mut question: Question, outcome: &O) -> Asked<R> {
+    async fn ask<R, O: Outcome<R>>(&self, question: &mut Question, outcome: &O) -> Asked<R> {
         let mut unfit = 0;
         while unfit < MAX_UNFIT {
-            let hit = match self.engine().turn(&question).await {
+            let hit = match self.engine().turn(question).await {
                 Turn::Hit(hit) => hit,
                 Turn::Lead(ticket) => return Asked::Load(ticket),
                 Turn::Alone => return Asked::Alone,
                 Turn::Follow(follower) => match follower.followed().await {
                     Followed::Value(hit) => hit,
-                    Followed::Failed(shared) => {
-                        return outcome
-                            .unshared(&shared)
-                            .map_or(Asked::Alone, Asked::Answer);
-                    }
                     Followed::Again => continue,
-                    Followed::Alone | Followed::Progress(_) => return Asked::Alone,
+                    without => return self.after_failure(question, outcome, &without).await,
                 },
             };
             match hit.value() {
@@ -104,6 +103,25 @@ impl Cache {
         }
         self.counters().miss(Miss::Damaged);
         Asked::Alone
+    }
+
+    /// What a caller does who has followed a load and has no value of it.
+    async fn after_failure<R, O: Outcome<R>>(
+        &self,
+        question: &Question,
+        outcome: &O,
+        followed: &Followed,
+    ) -> Asked<R> {
+        if self.engine().rests(question)
+            && let Some(stored) = self.instead_of_error(question).await
+        {
+            return Asked::Answer(outcome.restored(stored));
+        }
+        let shared = match followed {
+            Followed::Failed(shared) => outcome.unshared(shared),
+            _ => None,
+        };
+        shared.map_or(Asked::Alone, Asked::Answer)
     }
 }
 

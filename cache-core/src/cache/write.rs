@@ -2,6 +2,7 @@
 
 use std::future::IntoFuture;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Cache;
 use crate::entry::{Entry, EntryId, Meta, Owner, Payload};
@@ -84,7 +85,11 @@ impl Cache {
             return Ok(());
         }
         let count = payloads.len();
-        let entry = |payload| Arc::new(self.entry(payload, terms));
+        let entry = |payload| {
+            // Each under terms of its own: they are not to expire at one moment.
+            let terms = terms.clone().under(&self.0.policy);
+            Arc::new(self.entry(payload, &terms))
+        };
         let entries: Vec<(Box<str>, Arc<Entry>)> = payloads
             .into_iter()
             .map(|(key, payload)| (key, entry(payload)))
@@ -111,6 +116,8 @@ impl Cache {
             stamp: self.engine().log.stamp(),
             created: now,
             expires: terms.expires(now),
+            kept_for: terms.kept_for,
+            load_time: Duration::ZERO,
             tags: Arc::clone(&terms.tags),
         };
         Entry::new(meta, payload)

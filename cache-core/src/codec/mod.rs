@@ -1,5 +1,6 @@
 //! Values as bytes: which form a stored payload has, and the codecs that read and write it.
 
+mod absence;
 #[cfg_attr(
     not(all(
         any(feature = "disk", feature = "memcached", feature = "redis"),
@@ -41,6 +42,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, ErrorKind, Result};
+pub(crate) use absence::is_none;
 #[cfg(all(
     feature = "config",
     any(feature = "disk", feature = "memcached", feature = "redis")

@@ -4,11 +4,13 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::near::{Near, Promotion};
 use super::ticket::Hit;
-use super::{Engine, Question};
-use crate::entry::{Entry, EntryId};
+use super::{Engine, Observed, Question};
+use crate::clock::Timestamp;
+use crate::entry::Entry;
 use crate::error::Result;
 use crate::metrics::Miss;
 use crate::provider::{Peek, Slot};
@@ -17,10 +19,12 @@ use crate::why::Source;
 /// What a look into the store found.
 pub(crate) enum Look {
     Hit(Hit),
+    /// It is not fresh any more, and may be shown where a policy says so.
+    Stale(Hit),
     Miss {
         why: Miss,
-        /// What stood there instead, if it can be named.
-        observed: Option<EntryId>,
+        /// What stood there instead.
+        observed: Observed,
     },
     /// The store cannot be asked now.
     Bypass,
@@ -95,8 +99,10 @@ impl Engine {
 
     fn copy_of(&self, question: &Question, publication: u64) -> Option<Hit> {
         let copy = self.near_for(question)?.get(&question.key)?;
-        let hit = self.judge_entry(question, copy, publication).ok()?;
-        Some(hit.found_in(Source::MemoryTier))
+        match self.judge_entry(question, copy, publication) {
+            Look::Hit(hit) => Some(hit.found_in(Source::MemoryTier)),
+            _ => None,
+        }
     }
 
     /// Shows the copy in memory, if it still may be shown; else asks the remote tier.
@@ -141,16 +147,19 @@ impl Engine {
         publication: u64,
         promotion: Option<Promotion>,
     ) -> Look {
-        let (why, observed) = match slot {
-            Slot::Entry(entry) => match self.judge_entry(question, entry, publication) {
-                Ok(hit) => return Look::Hit(hit.promoting(promotion)),
-                Err((why, id)) => (why, Some(id)),
-            },
-            Slot::Empty => (Miss::Absent, None),
+        let why = match slot {
+            Slot::Entry(entry) => {
+                return match self.judge_entry(question, entry, publication) {
+                    Look::Hit(hit) => Look::Hit(hit.promoting(promotion)),
+                    look => look,
+                };
+            }
+            Slot::Empty => Miss::Absent,
             // Not observed: a lease that stands is nobody's to replace.
-            Slot::Lease(_) => (Miss::Absent, None),
-            Slot::Damaged => (Miss::Damaged, None),
+            Slot::Lease(_) => Miss::Absent,
+            Slot::Damaged => Miss::Damaged,
         };
+        let observed = Observed::Nothing;
         Look::Miss { why, observed }
     }
 
@@ -159,15 +168,34 @@ impl Engine {
         question: &Question,
         entry: Arc<Entry>,
         publication: u64,
-    ) -> Result<Hit, (Miss, EntryId)> {
+    ) -> Look {
         let id = entry.meta().id;
         let now = self.clock.now();
+        let miss = |why, observed| Look::Miss { why, observed };
         if question.unfit == Some(id) {
-            return Err((Miss::Damaged, id));
+            return miss(Miss::Damaged, Observed::Unfit(id));
         }
-        self.judge(&question.key, &entry, question.owner, now, publication)
-            .map_err(|why| (why, id))?;
-        Ok(Hit::new(entry, now, self.source))
+        let source = self.source;
+        match self.judge(&question.key, &entry, question.owner, now, publication) {
+            Ok(()) => Look::Hit(Hit::new(entry, now, source)),
+            Err(Miss::Expired) => match self.stale_for(question, &entry, now) {
+                Some(age) if age < question.shows_stale_for => {
+                    Look::Stale(Hit::new(entry, now, source))
+                }
+                Some(_) => miss(Miss::Expired, Observed::Useful(id)),
+                None => miss(Miss::Expired, Observed::Unfit(id)),
+            },
+            Err(why) => miss(why, Observed::Unfit(id)),
+        }
+    }
+
+    /// For how long an entry has been stale that is of use to somebody. What was invalidated is not
+    /// stale.
+    fn stale_for(&self, question: &Question, entry: &Entry, now: Timestamp) -> Option<Duration> {
+        let meta = entry.meta();
+        let age = meta.stale_for(now)?;
+        let is_of_use = meta.owner == question.owner && self.log.is_visible(&question.key, meta);
+        is_of_use.then_some(age)
     }
 }
 

@@ -3,14 +3,17 @@
 //! Its lowest layer is [`turn`](crate::Cache::turn): a caller is told that it has the value, that
 //! it leads the load, that it follows somebody else's, or that it is on its own.
 
+mod background;
 mod flight;
 mod join;
 mod look;
 mod measure;
 mod near;
 mod outcome;
+mod place;
 mod queue;
 mod reserve;
+mod resting;
 #[cfg(test)]
 mod tests;
 mod ticket;
@@ -23,11 +26,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+pub(crate) use background::{Panic, caught};
 pub(crate) use join::join_all;
 pub(crate) use look::Look;
 pub(crate) use measure::Measured;
 pub(crate) use near::Near;
 pub use outcome::Outcome;
+pub(crate) use place::{Led, Observed, Place};
 pub use ticket::{Followed, Follower, Hit, Published, Ticket, Turn};
 pub use tier::MemoryTier;
 pub use waits::carry;
@@ -38,11 +43,13 @@ use crate::entry::{Entry, EntryId, Owner, Tags};
 use crate::error::Result;
 use crate::log::Log;
 use crate::metrics::{Counters, Miss};
+use crate::policy::Policy;
 use crate::provider::{Peek, Provider, Usage};
 use crate::terms::Ttl;
 use crate::why::Source;
-use flight::{Entered, Flight, Flights};
+use flight::Flights;
 use queue::{Queue, Turned};
+use resting::Resting;
 
 /// Longer than any load, and no longer than clocks can count.
 const FOREVER: Duration = Duration::from_secs(86_400 * 365 * 30);
@@ -61,6 +68,9 @@ pub(crate) struct Engine {
     warned: Throttle,
     /// Who changes a value by what it is, one after another.
     updates: Queue,
+    resting: Resting,
+    /// For callers to whom none applies.
+    pub(crate) no_policy: Arc<Policy>,
 }
 
 /// How long callers wait for loads that are not their own, counted from the call.
@@ -95,7 +105,7 @@ pub(crate) struct Reading {
 }
 
 /// A read of one key, on behalf of one owner.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Question {
     pub(crate) key: Arc<str>,
     pub(crate) owner: Owner,
@@ -112,6 +122,10 @@ pub(crate) struct Question {
     /// What the value is written by, where it becomes bytes.
     pub(crate) codec: CodecId,
     pub(crate) reading: Reading,
+    /// What the value is stored under.
+    pub(crate) policy: Arc<Policy>,
+    /// For how long after it has expired an entry may be shown to this caller, if need be.
+    pub(crate) shows_stale_for: Duration,
 }
 
 impl Engine {
@@ -134,6 +148,8 @@ impl Engine {
             waits,
             warned: Throttle::default(),
             updates: Queue::new(),
+            resting: Resting::default(),
+            no_policy: Arc::default(),
         }
     }
 
@@ -232,14 +248,23 @@ impl Engine {
     /// What to do about a key: show what is there, load it, wait for who loads it, or go alone.
     /// A miss is counted here, a hit by whoever can use it.
     pub(crate) async fn turn(self: &Arc<Self>, question: &Question) -> Turn {
-        if let Some(alone) = self.inside(question) {
-            return alone;
+        match self.looked(question).await {
+            Some(looked) => self.turn_after(question, looked).await,
+            None => Turn::Alone,
+        }
+    }
+
+    /// What a caller finds who goes on whatever goes wrong; `None` if he is inside a load of the same
+    /// key, and must not wait for himself.
+    pub(crate) async fn looked(self: &Arc<Self>, question: &Question) -> Option<Look> {
+        if self.inside(question).is_some() {
+            return None;
         }
         let looked = self.look(question).await.unwrap_or_else(|error| {
             self.failed(&error, &question.counters);
             Look::Bypass
         });
-        self.turn_after(question, looked).await
+        Some(looked)
     }
 
     /// Like [`turn`](Self::turn), for many keys: one look at all of them, then a lease for each
@@ -274,51 +299,19 @@ impl Engine {
     }
 
     async fn turn_after(self: &Arc<Self>, question: &Question, looked: Look) -> Turn {
-        let counters = &question.counters;
-        let (why, observed) = match looked {
+        match looked {
             Look::Hit(hit) => return Turn::Hit(hit),
-            Look::Miss { why, observed } => (why, Some(observed)),
-            // What is being loaded may have been invalidated where this node does not hear of it.
-            Look::Bypass if question.reading.strict => {
-                counters.miss(Miss::Bypassed);
-                return Turn::Alone;
+            Look::Stale(hit) if self.rests(question) => {
+                question.counters.stale();
+                return Turn::Hit(hit);
             }
-            Look::Bypass => (Miss::Bypassed, None),
-        };
-        match self.flights.enter(question, &self.log, self.clock.now()) {
-            Entered::Lead(flight) => self.lead(question, flight, why, observed).await,
-            Entered::Follow(flight) => Turn::Follow(Follower::new(self, flight, question, why)),
-            Entered::Occupied => {
-                counters.miss(Miss::WrongOwner);
-                Turn::Alone
-            }
+            _ => {}
         }
-    }
-
-    /// Reserves the key for a flight that was just entered. `observed` is `None` if the store cannot
-    /// be asked: the load then runs for those who wait, and is not stored.
-    async fn lead(
-        self: &Arc<Self>,
-        question: &Question,
-        flight: Arc<Flight>,
-        why: Miss,
-        observed: Option<Option<EntryId>>,
-    ) -> Turn {
-        let counters = &question.counters;
-        let mut ticket = Ticket::new(self, flight, question);
-        if let Some(observed) = observed {
-            match self.reserve(question, &mut ticket, observed).await {
-                Ok(Some(hit)) => {
-                    let hit = hit.promoting(ticket.take_promotion());
-                    ticket.land_found(&hit);
-                    return Turn::Hit(hit);
-                }
-                Ok(None) => {}
-                Err(error) => self.failed(&error, counters),
-            }
+        match self.place(question, &looked) {
+            Place::Lead(led) => self.lead(question, led).await,
+            Place::Follow(follower) => Turn::Follow(follower),
+            Place::Alone => Turn::Alone,
         }
-        counters.miss(why);
-        Turn::Lead(ticket)
     }
 
     /// Counts and logs a failure that its caller is not told of.

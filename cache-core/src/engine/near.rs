@@ -11,6 +11,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::MemoryTier;
 use crate::clock::{Clock, Timestamp};
@@ -82,8 +83,14 @@ impl Near {
             (Some(expires), Some(cap)) => Some(expires.min(cap)),
             (expires, cap) => expires.or(cap),
         };
+        // What the tier ends earlier is asked for anew, not loaded early.
+        let is_capped = expires != meta.expires;
         Meta {
             expires,
+            load_time: match is_capped {
+                true => Duration::ZERO,
+                false => meta.load_time,
+            },
             ..meta.clone()
         }
     }
@@ -172,6 +179,8 @@ mod tests {
                 stamp: self.log.stamp(),
                 created: Clock::system().now(),
                 expires: None,
+                kept_for: Duration::ZERO,
+                load_time: Duration::ZERO,
                 tags: [].into(),
             };
             Entry::new(meta, Payload::typed(1_u8))
@@ -217,6 +226,27 @@ mod tests {
         tier.near.fence_all();
         assert!(!tier.is_copied(&first));
         assert!(!tier.is_copied(&second));
+    }
+
+    #[test]
+    fn a_copy_that_ends_before_its_entry_is_not_one_to_be_loaded_early() {
+        let (minute, second) = (Duration::from_secs(60), Duration::from_secs(1));
+        for (max_ttl, load_time) in [(second, Duration::ZERO), (minute * 2, second)] {
+            let mut tier = tier();
+            let settings = MemoryTier::new().max_ttl(max_ttl);
+            tier.near = Near::new(settings, Clock::system(), &tier.log);
+            let entry = tier.entry();
+            let meta = Meta {
+                expires: Some(Clock::system().now().saturating_add(minute)),
+                kept_for: minute,
+                load_time: second,
+                ..entry.meta().clone()
+            };
+            tier.fence().entry(&entry.with_meta(meta));
+            let copy = tier.near.get(KEY).unwrap();
+            assert_eq!(copy.meta().kept_for, minute);
+            assert_eq!(copy.meta().load_time, load_time);
+        }
     }
 
     #[test]

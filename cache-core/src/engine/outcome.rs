@@ -10,14 +10,15 @@ pub trait Outcome<R> {
     /// What to store of a result; `None` for a result that is not kept, such as an `Err`.
     fn stored(&self, result: &R) -> Option<Self::Stored>;
 
-    /// Whether a result counts as an error in [`Metrics`](crate::Metrics). Default: no.
+    /// The result that a stored part stands for.
+    fn restored(&self, stored: Self::Stored) -> R;
+
+    /// Whether a result is an error, in whose place a stale value may be shown, and which counts as
+    /// one in [`Metrics`](crate::Metrics). Default: no.
     fn is_error(&self, result: &R) -> bool {
         let _ = result;
         false
     }
-
-    /// The result that a stored part stands for.
-    fn restored(&self, stored: Self::Stored) -> R;
 
     /// A copy, for those who wait, of a result that is not kept; `None` if it cannot be copied.
     /// They then compute it for themselves.

@@ -16,7 +16,7 @@ use tokio::runtime;
 use tokio::time::{Instant, sleep_until};
 
 use super::ticket::{Hit, Ticket};
-use super::{Engine, Question};
+use super::{Engine, Look, Observed, Question};
 use crate::entry::EntryId;
 use crate::error::Result;
 use crate::provider::{Lease, Leased};
@@ -37,7 +37,7 @@ enum Next {
     /// Another process loads under this: look again later.
     Wait(Lease),
     /// Ask for the lease in place of this, which is worthless.
-    Replace(EntryId),
+    Replace(Observed),
 }
 
 impl Engine {
@@ -47,7 +47,7 @@ impl Engine {
         &self,
         question: &Question,
         ticket: &mut Ticket,
-        mut observed: Option<EntryId>,
+        mut observed: Observed,
     ) -> Result<Option<Hit>> {
         let mut wait = LockWait::of(question, self.lock_deadline(question.arrived));
         let mut replaced = 0;
@@ -61,8 +61,8 @@ impl Engine {
                     break;
                 }
                 Next::Wait(lease) => wait.pause_for(lease).await,
-                Next::Replace(id) => {
-                    observed = Some(id);
+                Next::Replace(worthless) => {
+                    observed = worthless;
                     replaced += 1;
                 }
             }
@@ -76,17 +76,27 @@ impl Engine {
         &self,
         question: &Question,
         ticket: &mut Ticket,
-        observed: Option<EntryId>,
+        observed: Observed,
         wait: &mut LockWait,
     ) -> Result<Next> {
         let near = self.near_for(question);
         ticket.promote(near.and_then(|near| near.fence(&question.key)));
         let (publication, stamp) = (self.log.publication(), self.log.stamp());
-        let leased = self.provider.lease(&question.key, observed, stamp);
+        let (key, provider) = (&question.key, &self.provider);
+        let leased = match observed {
+            Observed::Nothing => provider.lease(key, None, stamp),
+            Observed::Unfit(id) => provider.lease(key, Some(id), stamp),
+            Observed::Useful(id) => provider.lease_beside(key, id, stamp),
+        };
         let (lease, is_own) = match leased.await? {
             Leased::Found(entry) => {
-                let judged = self.judge_entry(question, entry, publication);
-                return Ok(judged.map_or_else(|(_, id)| Next::Replace(id), Next::Found));
+                let id = entry.meta().id;
+                return Ok(match self.judge_entry(question, entry, publication) {
+                    Look::Hit(hit) => Next::Found(hit),
+                    Look::Stale(_) => Next::Replace(Observed::Useful(id)),
+                    Look::Miss { observed, .. } => Next::Replace(observed),
+                    Look::Bypass => Next::Replace(Observed::Unfit(id)),
+                });
             }
             Leased::Standing(lease) => (lease, false),
             Leased::Lease(lease) => {
@@ -107,7 +117,7 @@ impl Engine {
         let ended = wait.ended_by(lease);
         match is_own {
             true if ended.is_none() => Next::Load,
-            _ if is_worthless(lease) => Next::Replace(lease.token),
+            _ if is_worthless(lease) => Next::Replace(Observed::Unfit(lease.token)),
             true => Next::Load,
             false if wait.goes_on() && ended.is_none_or(is_worthless) => Next::Wait(lease),
             false => Next::Join(lease.token),

@@ -35,6 +35,8 @@ fn question() -> Question {
             strict: false,
             lock: true,
         },
+        policy: Arc::default(),
+        shows_stale_for: Duration::ZERO,
     }
 }
 
@@ -45,6 +47,8 @@ fn entry(engine: &Engine) -> Entry {
         stamp: engine.log.stamp(),
         created: engine.clock.now(),
         expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: [Box::from("t")].into(),
     };
     Entry::new(meta, Payload::Counter(1))

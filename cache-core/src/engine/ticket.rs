@@ -4,6 +4,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::runtime;
@@ -20,6 +21,7 @@ use crate::entry::{Entry, EntryId, Meta, Payload, Tags};
 use crate::error::Result;
 use crate::log::{Moment, Stamp};
 use crate::metrics::Counters;
+use crate::policy::Policy;
 use crate::provider::Lease;
 use crate::terms::{EntryOptions, Terms, Ttl};
 use crate::value::{AnyValue, Value};
@@ -118,6 +120,11 @@ impl Hit {
     pub(crate) fn id(&self) -> EntryId {
         self.entry.meta().id
     }
+
+    /// How long ago it has expired; `None` if it is fresh.
+    pub(crate) fn stale_for(&self) -> Option<Duration> {
+        self.entry.meta().stale_for(self.now)
+    }
 }
 
 /// What became of a value that was published.
@@ -144,6 +151,9 @@ pub struct Ticket {
     /// Whether the lease is that of another process's load, which this one has joined.
     joined: bool,
     promotion: Option<Promotion>,
+    policy: Arc<Policy>,
+    /// How long the load has taken, in microseconds.
+    load_time: AtomicU64,
     landed: bool,
 }
 
@@ -158,6 +168,8 @@ impl Ticket {
             lease: None,
             joined: false,
             promotion: None,
+            policy: Arc::clone(&question.policy),
+            load_time: AtomicU64::new(0),
             landed: false,
         }
     }
@@ -212,6 +224,17 @@ impl Ticket {
         let Some(first) = tickets.first() else {
             return load.await;
         };
+        let began = first.engine.clock.now();
+        let output = Self::drive(tickets, first, load).await;
+        let took = first.engine.clock.now().since(began);
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        for ticket in tickets {
+            ticket.load_time.store(micros, Ordering::Relaxed);
+        }
+        output
+    }
+
+    async fn drive<F: Future>(tickets: &[Self], first: &Self, load: F) -> F::Output {
         let flights = tickets.iter().map(|ticket| Arc::clone(&ticket.flight));
         let load = waits::run_inside(&first.engine.flights, flights.collect(), load);
         let Some(every) = first.engine.provider.renew_every() else {
@@ -247,7 +270,9 @@ impl Ticket {
     /// Dropping the future halfway leaves the value stored or not; one of those who wait takes
     /// over.
     pub async fn publish<T: Value>(mut self, value: T, options: EntryOptions) -> Published {
-        let terms = match options.complete(self.default_ttl, self.engine.can_index()) {
+        let can_index = self.engine.can_index();
+        let policy = &self.policy;
+        let terms = match options.complete_for(&value, self.default_ttl, policy, can_index) {
             Ok(terms) => terms,
             Err(error) => {
                 self.engine.failed(&error, &self.counters);
@@ -276,6 +301,8 @@ impl Ticket {
                 .map_or(self.flight.began().stamp, |lease| lease.stamp),
             created: now,
             expires: terms.expires(now),
+            kept_for: terms.kept_for,
+            load_time: Duration::from_micros(self.load_time.load(Ordering::Relaxed)),
             tags: terms.tags,
         };
         Entry::new(meta, Payload::typed_in(value, self.codec))

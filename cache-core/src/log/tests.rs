@@ -1,5 +1,7 @@
 //! The order in which a record takes effect, and what is judged meanwhile.
 
+use std::time::Duration;
+
 use super::*;
 use crate::entry::{EntryId, Owner};
 
@@ -12,6 +14,8 @@ fn meta(stamp: Stamp) -> Meta {
         stamp,
         created: Timestamp::default(),
         expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: [Box::from("t")].into(),
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Counters {
     load_errors: AtomicU64,
     load_times: Clocked,
     errors: AtomicU64,
+    stale: AtomicU64,
+    refreshes: AtomicU64,
 }
 
 impl Counters {
@@ -90,6 +92,23 @@ impl Counters {
         self.errors.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// A read was answered with a stale value, be it counted as a hit or as a miss.
+    pub(crate) fn stale(&self) {
+        self.stale.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(
+            target: "cache_core",
+            provider = self.provider,
+            namespace = &*self.namespace,
+            why = "stale",
+            "read"
+        );
+    }
+
+    /// A load has begun in the background.
+    pub(crate) fn refresh(&self) {
+        self.refreshes.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// This many values were written.
     pub(crate) fn set(&self, values: usize) {
         self.sets.fetch_add(values as u64, Ordering::Relaxed);
@@ -141,6 +160,8 @@ impl Counters {
             load_errors: get(&self.load_errors),
             load_times,
             errors: get(&self.errors),
+            stale: get(&self.stale),
+            refreshes: get(&self.refreshes),
         }
     }
 }

@@ -76,6 +76,8 @@ impl Series {
         tell("cache_loads_total", None, metrics.loads);
         tell("cache_load_errors_total", None, metrics.load_errors);
         tell("cache_errors_total", None, metrics.errors);
+        tell("cache_stale_total", None, metrics.stale);
+        tell("cache_refreshes_total", None, metrics.refreshes);
     }
 
     /// Publishes what is stored in a tier, as far as it is known.
@@ -134,6 +136,16 @@ pub(crate) fn describe() {
         "cache_errors_total",
         Unit::Count,
         "Operations that failed while a value was computed"
+    );
+    counter!(
+        "cache_stale_total",
+        Unit::Count,
+        "Reads that were answered with a stale value"
+    );
+    counter!(
+        "cache_refreshes_total",
+        Unit::Count,
+        "Loads in the background"
     );
     counter!(
         "cache_evictions_total",

@@ -34,7 +34,7 @@ pub struct Metrics {
     /// that was named, whatever the number of values that it hid. Those that wait for their backend
     /// count, those that failed do not.
     pub invalidations: u64,
-    /// Loads that have ended: of `get_or_set`, `#[cached]`, and the HTTP layer: there, requests whose
+    /// Loads that have ended: of `get_or_set`, `get_or_load`, `#[cached]`, and the HTTP layer: there, requests whose
     /// answer may be shared, up to its head. A call of `get_many_or_load`'s loader is one load. Loads that were dropped
     /// or have panicked are not counted.
     pub loads: u64,
@@ -44,6 +44,10 @@ pub struct Metrics {
     pub load_times: Times,
     /// Cache operations that failed while a value was computed anyway.
     pub errors: u64,
+    /// Reads that were answered with a stale value: hits if they did not wait for a load, else misses.
+    pub stale: u64,
+    /// Loads in the background, of what was shown stale or is about to expire.
+    pub refreshes: u64,
 }
 
 impl Metrics {
@@ -86,5 +90,7 @@ impl Metrics {
         self.load_errors += other.load_errors;
         self.load_times.add(&other.load_times);
         self.errors += other.errors;
+        self.stale += other.stale;
+        self.refreshes += other.refreshes;
     }
 }

@@ -63,6 +63,9 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///   entries only, so that they bring nothing back.
 /// - [`replace`](Self::replace) acts on the entry that its caller has seen, and on no other.
 ///
+/// An entry whose time to live has passed is kept until it is [`gone`](Meta::gone), for readers under a
+/// [`Policy`](crate::Policy); all but `peek`, `get` and `lease` take it for absent.
+///
 /// Dropping a returned future leaves the operation done, not done, or under way; never half done.
 pub trait Provider: Debug + Send + Sync + 'static {
     /// The provider's name, for messages and metrics: `"memory"`, `"redis"`.
@@ -151,6 +154,21 @@ pub trait Provider: Debug + Send + Sync + 'static {
         observed: Option<EntryId>,
         stamp: Stamp,
     ) -> BoxFuture<'a, Result<Leased>>;
+
+    /// Like [`lease`](Self::lease), where what was `seen` is still of use: it stays there, and can be
+    /// read, until the load's value takes its place or something else happens to the key. What voids a
+    /// lease voids this one, and so does a write that rests on the entry.
+    ///
+    /// By default it is `lease`: where that takes away what was observed, nothing stale is left to be
+    /// shown as soon as a load has begun.
+    fn lease_beside<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        self.lease(key, Some(seen), stamp)
+    }
 
     /// How often a lease must be renewed while its load runs; `None` if it does not run out.
     fn renew_every(&self) -> Option<Duration> {

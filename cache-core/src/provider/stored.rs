@@ -3,7 +3,7 @@
 //! | offset | bytes | what |
 //! |---|---|---|
 //! | 0 | 4 | magic: `CA 63 68 65` |
-//! | 4 | 1 | version: 1 |
+//! | 4 | 1 | version: 2 |
 //! | 5 | 1 | kind: `e` entry, `l` lease, `c` counter |
 //! | 6 | 1 | codec of the payload |
 //! | 7 | 1 | flags: how the payload is packed, see below |
@@ -16,23 +16,30 @@
 //! | 64 | 4 | length of the header, and so where the payload begins |
 //! | 68 | 2 | length of the key |
 //! | 70 | 2 | number of tags |
-//! | 72 | | the whole key; then each tag behind its length in 2 bytes; then the payload |
+//! | 72 | 8 | for how many milliseconds it is kept after it has expired |
+//! | 80 | 4 | how many milliseconds the load took |
+//! | 84 | 8 | token of a load that runs while the entry still stands here; 0 for none |
+//! | 92 | 8 | until when that token counts, in milliseconds of the server's clock |
+//! | 100 | | the whole key; then each tag behind its length in 2 bytes; then the payload |
 //!
-//! Numbers are unsigned and big-endian. A counter's payload is its decimal digits.
+//! Numbers are unsigned and big-endian. A counter's payload is its decimal digits. Version 1 has the key at
+//! 72, and is still read: nothing of it is kept after it has expired.
 //!
 //! | bits of the flags | what stands in place of the payload |
 //! |---|---|
 //! | 0–1 | 1: its size in 4 bytes, then it by Zstandard; 2: the same by LZ4; 0: itself |
 //! | 2 | 1: that sealed by XChaCha20-Poly1305: number of the key in 4 bytes, nonce in 24, ciphertext, tag in 16 |
 //!
-//! What is sealed is bound to the whole header but for the times, which the server sets and `expire`
-//! changes: they count as 0.
+//! What is sealed is bound to the whole header but for what the server sets, that is the times, and the
+//! token of a load with its end: they count as 0.
 
 #[cfg(feature = "testkit")]
 pub(crate) mod fuzz;
 mod reader;
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -45,12 +52,18 @@ use crate::log::{Incarnation, Stamp};
 use reader::Reader;
 
 const MAGIC: [u8; 4] = [0xCA, b'c', b'h', b'e'];
-const VERSION: u8 = 1;
-const FIXED: usize = 72;
+const VERSION: u8 = 2;
+/// What has the key at 72.
+const FIRST_VERSION: u8 = 1;
+const FIXED: usize = 100;
 /// Where the server puts its times in, or [`set_times`].
-const TIMES: std::ops::Range<usize> = 40..56;
+const TIMES: Range<usize> = 40..56;
+/// Where it puts the token of a load in.
+const REFRESH: Range<usize> = 84..FIXED;
 /// Numbers that Lua handles must be exact in a double.
 const MAX_EXACT: u64 = 1 << 53;
+/// Longer spans are stored as this one, some 139 years: what scripts compute stays exact.
+const LONGEST_KEPT_MILLIS: u64 = 1 << 42;
 
 /// What an entry is, in its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +85,12 @@ pub(crate) struct Header {
     pub(crate) expires_millis: Option<u64>,
     pub(crate) owner: Owner,
     pub(crate) tags: Tags,
+    /// For how long it is kept after it has expired, in milliseconds.
+    pub(crate) kept_millis: u64,
+    /// How long the load took, in milliseconds.
+    pub(crate) load_millis: u32,
+    /// The load that runs while the entry still stands here.
+    pub(crate) refresh: Option<EntryId>,
     /// Where the payload begins.
     length: usize,
 }
@@ -95,6 +114,9 @@ pub(crate) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<
         expires_millis: None,
         owner: meta.owner,
         tags: Arc::clone(&meta.tags),
+        kept_millis: millis(meta.kept_for).min(LONGEST_KEPT_MILLIS),
+        load_millis: u32::try_from(millis(meta.load_time)).unwrap_or(u32::MAX),
+        refresh: None,
         length: 0,
     };
     let mut bytes = header.encode(key, payload.len())?;
@@ -129,6 +151,9 @@ pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Ve
         expires_millis: None,
         owner: Owner::HANDLE,
         tags: Tags::default(),
+        kept_millis: 0,
+        load_millis: 0,
+        refresh: None,
         length: 0,
     };
     header.encode(key, 0)
@@ -152,6 +177,12 @@ pub(crate) fn incarnation_bytes(incarnation: Incarnation) -> [u8; 16] {
     bytes
 }
 
+/// Whether bytes that may be damaged elsewhere are a lease.
+#[cfg(feature = "memcached")]
+pub(crate) fn is_lease(bytes: &[u8]) -> bool {
+    bytes.get(5) == Some(&Form::Lease.letter())
+}
+
 /// The id in bytes that may be damaged elsewhere.
 #[cfg(any(feature = "redis", test))]
 pub(crate) fn id_in(bytes: &[u8]) -> Option<EntryId> {
@@ -168,7 +199,7 @@ pub(crate) fn decode(
     let payload = bytes.slice(header.length..);
     let payload = match header.form {
         Form::Entry => Payload::Bytes {
-            bytes: packing.unpack(header.flags, &timeless(bytes, &header), payload)?,
+            bytes: packing.unpack(header.flags, &untouched(bytes, &header), payload)?,
             codec: header.codec,
         },
         // Nobody has vouched for it: it is no function's result.
@@ -180,19 +211,22 @@ pub(crate) fn decode(
     Ok((header, payload))
 }
 
-/// The bytes of a header as it was before the server put its times in.
-fn timeless(bytes: &[u8], header: &Header) -> Vec<u8> {
+/// The bytes of a header as it was before the server put anything in.
+fn untouched(bytes: &[u8], header: &Header) -> Vec<u8> {
     let mut bytes = bytes[..header.length].to_vec();
     bytes[TIMES].fill(0);
+    if bytes[MAGIC.len()] != FIRST_VERSION {
+        bytes[REFRESH].fill(0);
+    }
     bytes
 }
 
 /// Reads the header of what stands at `key`; what follows it may be missing.
 pub(crate) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> {
     let mut reader = Reader(bytes);
-    if reader.take(4)? != MAGIC || reader.u8()? != VERSION {
-        return Err(Damaged);
-    }
+    require(reader.take(4)? == MAGIC)?;
+    let version = reader.u8()?;
+    require(version == VERSION || version == FIRST_VERSION)?;
     let form = form(reader.u8()?)?;
     let codec = CodecId::from_byte(reader.u8()?).ok_or(Damaged)?;
     let flags = Flags::from_byte(reader.u8()?)?;
@@ -205,6 +239,10 @@ pub(crate) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> 
     let owner = Owner::from_u64(reader.u64()?);
     let length = usize::try_from(reader.u32()?).map_err(|_| Damaged)?;
     let (key_length, tag_count) = (reader.u16()?, reader.u16()?);
+    let later = match version {
+        FIRST_VERSION => Later::default(),
+        _ => Later::read(&mut reader)?,
+    };
     require(reader.take(key_length)? == key.as_bytes())?;
     let tags = tags(&mut reader, tag_count)?;
     require(bytes.len() - reader.0.len() == length)?;
@@ -218,11 +256,46 @@ pub(crate) fn decode_header(key: &str, bytes: &[u8]) -> Result<Header, Damaged> 
         expires_millis,
         owner,
         tags,
+        kept_millis: later.kept_millis,
+        load_millis: later.load_millis,
+        refresh: later.refresh,
         length,
     })
 }
 
+/// What version 1 does not have.
+#[derive(Default)]
+struct Later {
+    kept_millis: u64,
+    load_millis: u32,
+    refresh: Option<EntryId>,
+}
+
+impl Later {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Damaged> {
+        let kept_millis = reader.exact()?;
+        let load_millis = reader.u32()?;
+        let token = Some(reader.u64()?).filter(|&token| token > 0);
+        reader.exact()?;
+        Ok(Self {
+            kept_millis,
+            load_millis,
+            refresh: token.map(EntryId::from_u64),
+        })
+    }
+}
+
 impl Header {
+    /// For how long it is kept after it has expired.
+    pub(crate) fn kept_for(&self) -> Duration {
+        Duration::from_millis(self.kept_millis)
+    }
+
+    /// How long the load took.
+    pub(crate) fn load_time(&self) -> Duration {
+        Duration::from_millis(self.load_millis.into())
+    }
+
     /// The header, with room for a payload behind it.
     fn encode(&self, key: &str, payload_bytes: usize) -> Result<Vec<u8>> {
         let tags: usize = self.tags.iter().map(|tag| 2 + tag.len()).sum();
@@ -244,6 +317,9 @@ impl Header {
         bytes.extend_from_slice(&u32::try_from(length).map_err(too_long)?.to_be_bytes());
         bytes.extend_from_slice(&length_of(key.len())?);
         bytes.extend_from_slice(&length_of(self.tags.len())?);
+        bytes.extend_from_slice(&self.kept_millis.to_be_bytes());
+        bytes.extend_from_slice(&self.load_millis.to_be_bytes());
+        bytes.extend_from_slice(&[0; REFRESH.end - REFRESH.start]);
         bytes.extend_from_slice(key.as_bytes());
         for tag in self.tags.iter() {
             bytes.extend_from_slice(&length_of(tag.len())?);
@@ -290,6 +366,10 @@ fn digits(payload: &[u8]) -> Result<i64, Damaged> {
     let number: i64 = text.parse().map_err(|_| Damaged)?;
     require(number.to_string() == text)?;
     Ok(number)
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn require(holds: bool) -> Result<(), Damaged> {

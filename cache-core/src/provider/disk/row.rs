@@ -90,6 +90,8 @@ fn meta(header: Header) -> Meta {
         stamp: header.stamp,
         created: Timestamp::from_millis(header.created_millis),
         expires: header.expires_millis.map(Timestamp::from_millis),
+        kept_for: header.kept_for(),
+        load_time: header.load_time(),
         tags: header.tags,
     }
 }

@@ -71,7 +71,7 @@ fn worthless(
     let page = entries.range::<&str>((from, Bound::Unbounded))?;
     for (index, row) in page.take(STEP).enumerate() {
         let (key, columns) = row?;
-        if !store.shows(key.value(), meta_in(key.value(), columns.value()).as_ref()) {
+        if !store.keeps(key.value(), meta_in(key.value(), columns.value()).as_ref()) {
             found.push(key.value().into());
         }
         last = (index + 1 == STEP).then(|| key.value().into());
@@ -84,7 +84,7 @@ impl Batch<'_> {
     pub(super) fn sweep(&mut self, keys: &[Box<str>]) -> Outcome<()> {
         for key in keys {
             let meta = self.standing(key)?.and_then(|row| row.meta(key));
-            if !self.store.shows(key, meta.as_ref()) {
+            if !self.store.keeps(key, meta.as_ref()) {
                 self.take(key)?;
             }
         }

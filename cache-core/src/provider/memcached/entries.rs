@@ -68,7 +68,7 @@ impl Entries {
         let Some(token) = held else {
             return;
         };
-        if !matches!(stands, Stands::Lease(standing) if standing.token == token) {
+        if !stands.is_held_by(token) {
             self.held.forget(key, token);
             self.backplane.log.fence(key);
         }
@@ -142,8 +142,21 @@ impl Entries {
         let meta = entry.meta();
         let mut bytes = stored::encode(key, entry, &self.packing)?;
         stored::set_times(&mut bytes, meta.created, meta.expires);
-        let left = meta.remaining(self.backplane.clock.now());
+        let now = self.backplane.clock.now();
+        let left = meta.gone().map(|gone| gone.since(now));
         Ok((bytes, seconds(left)))
+    }
+}
+
+impl Stands {
+    /// Whether a load that holds this token may store in its place: it is the lease, or the entry
+    /// beside which the load runs.
+    pub(super) fn is_held_by(&self, token: EntryId) -> bool {
+        match self {
+            Self::Lease(lease) => lease.token == token,
+            Self::Entry(entry) => entry.meta().id == token,
+            Self::Nothing | Self::Damaged => false,
+        }
     }
 }
 
@@ -180,6 +193,8 @@ fn meta(header: &Header) -> Meta {
         stamp: header.stamp,
         created: Timestamp::from_millis(header.created_millis),
         expires: header.expires_millis.map(Timestamp::from_millis),
+        kept_for: header.kept_for(),
+        load_time: header.load_time(),
         tags: Arc::clone(&header.tags),
     }
 }

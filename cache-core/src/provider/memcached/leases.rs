@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::backplane::{ATTEMPTS, Backplane};
-use super::entries::{Entries, Stands, is_stored, pair, seconds};
+use super::entries::{Entries, Seen, Stands, is_stored, pair, seconds};
 use super::error::{contended, unusable};
 use super::name::name_of;
 use super::reply::Reply;
@@ -38,6 +36,37 @@ impl Entries {
             unclaimed.answered();
         }
         leased
+    }
+
+    /// The right to store in the place of an entry that is still of use, as long as it stands there:
+    /// its id is the token. Nothing is left on the server, so that other processes may load as well;
+    /// the first to be done stores.
+    pub(super) async fn lease_beside(
+        &self,
+        key: &str,
+        seen: EntryId,
+        stamp: Stamp,
+    ) -> Result<Leased> {
+        let session = self.backplane.link.session().await?;
+        let name = name_of(key);
+        let read = self
+            .backplane
+            .ask(&session, &[Request::get(&name)])
+            .await?
+            .pop();
+        match self.seen(key, read.ok_or_else(unusable)?)?.stands {
+            Stands::Entry(entry) if entry.meta().id == seen => {
+                let forgotten = self.held.note(key, seen);
+                forgotten
+                    .iter()
+                    .for_each(|key| self.backplane.log.fence(key));
+                Ok(Leased::Lease(Lease { token: seen, stamp }))
+            }
+            Stands::Entry(entry) => Ok(Leased::Found(entry)),
+            Stands::Lease(_) | Stands::Nothing | Stands::Damaged => {
+                self.lease(key, None, stamp).await
+            }
+        }
     }
 
     /// Leaves the lease if nothing stands there, and looks at what does, in one round trip.
@@ -103,34 +132,43 @@ impl Entries {
         }
     }
 
+    /// What a load runs beside keeps the time that it has.
     pub(super) async fn renew(&self, key: &str, lease: Lease) -> Result<bool> {
-        let renew = |bytes: Bytes| Ok((bytes.to_vec(), seconds(Some(self.lease_ttl))));
+        let renew = |seen: &Seen| match &seen.stands {
+            Stands::Lease(_) => {
+                let seconds = seconds(Some(self.lease_ttl));
+                Ok(Some((seen.bytes.to_vec(), seconds)))
+            }
+            _ => Ok(None),
+        };
         self.replace_lease(key, lease, renew).await
     }
 
     pub(super) async fn fill(&self, key: &str, entry: &Entry, lease: Lease) -> Result<bool> {
-        let encode = |_| self.encode(key, entry);
+        let encode = |_: &Seen| self.encode(key, entry).map(Some);
         let filled = self.replace_lease(key, lease, encode).await;
         self.held.forget(key, lease.token);
         filled
     }
 
-    /// Puts something in the place of a lease; false if that does not stand there any more.
+    /// Puts something in the place of a lease, or nothing; false if that does not stand there any more.
     async fn replace_lease(
         &self,
         key: &str,
         lease: Lease,
-        next: impl Fn(Bytes) -> Result<(Vec<u8>, u32)>,
+        next: impl Fn(&Seen) -> Result<Option<(Vec<u8>, u32)>>,
     ) -> Result<bool> {
         let session = self.backplane.link.session().await?;
         let name = name_of(key);
         for _ in 0..ATTEMPTS {
             let read = session.ask(&[Request::get(&name)]).await?.pop();
             let seen = self.seen(key, read.ok_or_else(unusable)?)?;
-            if !matches!(seen.stands, Stands::Lease(standing) if standing.token == lease.token) {
+            if !seen.stands.is_held_by(lease.token) {
                 return Ok(false);
             }
-            let (bytes, seconds) = next(seen.bytes)?;
+            let Some((bytes, seconds)) = next(&seen)? else {
+                return Ok(true);
+            };
             let put = Request::Put {
                 name: &name,
                 bytes: &bytes,
@@ -146,7 +184,7 @@ impl Entries {
 
     /// Frees entries that still are those that were seen.
     pub(super) async fn remove(&self, entries: &[(Box<str>, EntryId)]) -> Result<()> {
-        remove(&self.backplane, entries).await
+        remove(&self.backplane, entries, |_| true).await
     }
 
     /// Gives a lease back in a task of its own; without a runtime it runs out by itself.
@@ -158,32 +196,43 @@ impl Entries {
         let backplane = Arc::clone(&self.backplane);
         let lease = [(key.into(), lease.token)];
         runtime.spawn(async move {
-            if let Err(error) = remove(&backplane, &lease).await {
+            if let Err(error) = remove(&backplane, &lease, stored::is_lease).await {
                 tracing::debug!(%error, "a lease was not given back; it runs out by itself");
             }
         });
     }
 }
 
-async fn remove(backplane: &Backplane, entries: &[(Box<str>, EntryId)]) -> Result<()> {
+async fn remove(
+    backplane: &Backplane,
+    entries: &[(Box<str>, EntryId)],
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Result<()> {
     let session = backplane.link.session().await?;
     let names: Vec<_> = entries.iter().map(|(key, _)| name_of(key)).collect();
     let gets: Vec<_> = names.iter().map(|name| Request::get(name)).collect();
     let replies = session.ask(&gets).await?;
     let seen = entries.iter().zip(&names).zip(&replies);
     let deletions: Vec<_> = seen
-        .filter_map(|(((_, id), name), reply)| still(name, *id, reply))
+        .filter_map(|(((_, id), name), reply)| still(name, *id, reply, &wanted))
         .collect();
     session.ask(&deletions).await.map(drop)
 }
 
 /// Deletes an item if it holds what has this id, as long as it is the same.
-fn still<'a>(name: &'a str, id: EntryId, reply: &Reply) -> Option<Request<'a>> {
+fn still<'a>(
+    name: &'a str,
+    id: EntryId,
+    reply: &Reply,
+    wanted: impl Fn(&[u8]) -> bool,
+) -> Option<Request<'a>> {
     match reply {
-        Reply::Found { cas, bytes } if stored::id_in(bytes) == Some(id) => Some(Request::Delete {
-            name,
-            cas: Some(*cas),
-        }),
+        Reply::Found { cas, bytes } if stored::id_in(bytes) == Some(id) && wanted(bytes) => {
+            Some(Request::Delete {
+                name,
+                cas: Some(*cas),
+            })
+        }
         _ => None,
     }
 }

@@ -202,6 +202,16 @@ impl Provider for MemcachedProvider {
         Some(self.entries.lease_ttl / 3)
     }
 
+    fn lease_beside<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        let leased = self.entries.lease_beside(key, seen, stamp);
+        during("lease", Some(key), leased)
+    }
+
     fn renew<'a>(&'a self, key: &'a str, lease: Lease) -> BoxFuture<'a, Result<bool>> {
         during("renew", Some(key), self.entries.renew(key, lease))
     }

@@ -97,6 +97,8 @@ mod tests {
             stamp: provider.log().stamp(),
             created: now,
             expires: Some(now.saturating_add(MINUTE)),
+            kept_for: Duration::ZERO,
+            load_time: Duration::ZERO,
             tags: values.iter().map(|value| index_tag("i", value)).collect(),
         };
         let entry = Arc::new(Entry::new(meta, Payload::typed(1_u8)));

@@ -292,6 +292,10 @@ impl Provider for MemoryProvider {
         mut entry: Arc<Entry>,
         ttl: Option<Ttl>,
     ) -> BoxFuture<'a, Result<bool>> {
+        let stands = self.store.get(key);
+        if stands.is_none_or(|entry| entry.meta().is_expired(self.clock.now())) {
+            return ready(Ok(false));
+        }
         if let Some(ttl) = ttl {
             let expires = self.end_of(ttl.span());
             entry = Arc::new(entry.with_meta(Meta {

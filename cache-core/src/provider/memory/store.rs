@@ -305,15 +305,14 @@ impl Leases {
     }
 }
 
-/// Lets moka free what has expired. Whether an entry may be shown is checked on each read.
+/// Lets moka free what is not kept any longer. Whether an entry may be shown is checked on each read.
 struct FreeExpired(Clock);
 
 impl FreeExpired {
     fn after(&self, entry: &Entry) -> Option<Duration> {
         // moka's timers follow the machine's clock, which a manual one has nothing to do with.
-        self.0
-            .is_system()
-            .then(|| entry.meta().remaining(self.0.now()))?
+        let gone = entry.meta().gone().filter(|_| self.0.is_system())?;
+        Some(gone.since(self.0.now()))
     }
 }
 

@@ -24,6 +24,28 @@ pub(super) const ATTEMPTS: usize = 32;
 /// Longer spans are stored as this one, some 139 years: what scripts compute stays exact.
 const LONGEST_TTL_MILLIS: u64 = 1 << 42;
 
+/// What a caller has seen at a key that he wants to load.
+#[derive(Clone, Copy)]
+pub(super) struct Observed {
+    id: Option<EntryId>,
+    /// Whether it is still of use until the load's value takes its place.
+    stays: bool,
+}
+
+impl Observed {
+    /// It makes way for the lease.
+    pub(super) fn in_the_way(id: Option<EntryId>) -> Self {
+        Self { id, stays: false }
+    }
+
+    pub(super) fn of_use(id: EntryId) -> Self {
+        Self {
+            id: Some(id),
+            stays: true,
+        }
+    }
+}
+
 /// The entries of one deployment.
 pub(super) struct Entries {
     pub(super) backplane: Arc<Backplane>,
@@ -69,7 +91,7 @@ impl Entries {
     pub(super) async fn lease(
         &self,
         key: &str,
-        observed: Option<EntryId>,
+        observed: Observed,
         stamp: Stamp,
     ) -> Result<Leased> {
         let token = EntryId::random();
@@ -83,12 +105,7 @@ impl Entries {
         leased
     }
 
-    async fn leave_lease(
-        &self,
-        key: &str,
-        mut observed: Option<EntryId>,
-        lease: Lease,
-    ) -> Result<Leased> {
+    async fn leave_lease(&self, key: &str, mut observed: Observed, lease: Lease) -> Result<Leased> {
         let bytes = stored::encode_lease(key, lease.token, lease.stamp)?;
         let mut is_sure = false;
         for _ in 0..ATTEMPTS {
@@ -107,20 +124,21 @@ impl Entries {
             match stands {
                 Some(leased) => return Ok(leased),
                 // It looks like ours and cannot be read: it makes way for the lease.
-                None => observed = stored::id_in(&value),
+                None => observed = Observed::in_the_way(stored::id_in(&value)),
             }
         }
         Err(contended())
     }
 
-    fn lease_call(&self, key: &str, bytes: &[u8], observed: Option<EntryId>, sure: bool) -> Call {
+    fn lease_call(&self, key: &str, bytes: &[u8], observed: Observed, sure: bool) -> Call {
         LEASE
             .on(&[key])
             .arg(bytes)
             .arg(millis(self.lease_ttl))
-            .arg(id_argument(observed))
+            .arg(id_argument(observed.id))
             .arg(self.backplane.log.visible_from(key).sequence())
             .arg(u8::from(sure))
+            .arg(u8::from(observed.stays))
     }
 
     /// What stands at a key, if there is a newer incarnation than the one that a lease is of.
@@ -229,8 +247,10 @@ impl Entries {
 
     /// Whether a header is that of an entry that was visible before the records of `undo`.
     fn stood(&self, key: &str, header: Option<Vec<u8>>, undo: &Undo) -> bool {
+        let now = self.backplane.clock.now();
         header
             .and_then(|bytes| self.header(key, &bytes))
+            .filter(|meta| !meta.is_expired(now))
             .is_some_and(|meta| self.backplane.log.was_visible(key, &meta, undo))
     }
 
@@ -267,16 +287,19 @@ impl Entries {
             stamp: header.stamp,
             created: local(header.created_millis),
             expires: header.expires_millis.map(local),
+            kept_for: header.kept_for(),
+            load_time: header.load_time(),
             tags: Arc::clone(&header.tags),
         }
     }
 }
 
-/// What stands there is another load's lease.
+/// What stands there is another load's lease, or an entry beside which it runs: that is older than the
+/// load, and so the load is worth no less.
 fn standing(key: &str, header: &[u8]) -> Option<Leased> {
     let header = stored::decode_header(key, header).ok()?;
     Some(Leased::Standing(Lease {
-        token: header.id,
+        token: header.refresh.unwrap_or(header.id),
         stamp: header.stamp,
     }))
 }

@@ -15,6 +15,11 @@ use crate::provider::{Cursor, Found, Page};
 
 impl Entries {
     pub(super) async fn inspect(&self, keys: &[&str]) -> Result<Vec<Option<Found>>> {
+        let found = self.look_at(keys).await?.into_iter();
+        Ok(found.map(|found| found.filter(is_unexpired)).collect())
+    }
+
+    async fn look_at(&self, keys: &[&str]) -> Result<Vec<Option<Found>>> {
         let looks = keys.iter().map(|key| HEADER.on(&[key])).collect();
         let answers = self.backplane.links.calls(looks).await?;
         let found = keys.iter().zip(answers);
@@ -31,7 +36,7 @@ impl Entries {
     ) -> Result<Page> {
         let of_strings = ["TYPE", "string"];
         let (keys, next) = self.keys(pattern, cursor, count, &of_strings).await?;
-        let entries = self.listed(keys).await?;
+        let entries = self.listed(keys, is_unexpired).await?;
         Ok(Page { entries, next })
     }
 
@@ -60,25 +65,34 @@ impl Entries {
         Ok((keys.collect(), (next != 0).then_some(Cursor(next))))
     }
 
-    /// The entries among these keys.
-    pub(super) async fn listed(&self, keys: Vec<String>) -> Result<Vec<(Box<str>, Meta)>> {
+    /// The entries among these keys that are wanted, those included that have expired and are kept.
+    pub(super) async fn listed(
+        &self,
+        keys: Vec<String>,
+        wanted: impl Fn(&Found) -> bool,
+    ) -> Result<Vec<(Box<str>, Meta)>> {
         let borrowed: Vec<_> = keys.iter().map(String::as_str).collect();
-        let found = self.inspect(&borrowed).await?;
+        let found = self.look_at(&borrowed).await?;
         let entries = keys.into_iter().zip(found);
-        let entry = |(key, found): (String, Option<Found>)| Some((key.into(), found?.meta));
+        let entry =
+            |(key, found): (String, Option<Found>)| Some((key.into(), found.filter(&wanted)?.meta));
         Ok(entries.filter_map(entry).collect())
     }
 
     fn found(&self, key: &str, answer: Value) -> Result<Option<Found>> {
         let answer: Option<(Vec<u8>, i64)> = read(answer)?;
         Ok(answer.and_then(|(header, ttl)| {
-            // -2: it expired between the two looks; -1: it has no limit.
+            // -2: it has expired, and is kept; -1: it has no limit.
             let ttl = match ttl {
-                -2 => return None,
+                -2 => Some(Duration::ZERO),
                 ttl => u64::try_from(ttl).ok().map(Duration::from_millis),
             };
             let meta = self.header(key, &header)?;
             Some(Found { meta, ttl })
         }))
     }
+}
+
+fn is_unexpired(found: &Found) -> bool {
+    found.ttl != Some(Duration::ZERO)
 }

@@ -63,7 +63,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use builder::RedisProviderBuilder;
-use entries::Entries;
+use entries::{Entries, Observed};
 pub use on_failover::OnFailover;
 use tasks::Tasks;
 
@@ -251,7 +251,18 @@ impl Provider for RedisProvider {
         observed: Option<EntryId>,
         stamp: Stamp,
     ) -> BoxFuture<'a, Result<Leased>> {
+        let observed = Observed::in_the_way(observed);
         during("lease", Some(key), self.entries.lease(key, observed, stamp))
+    }
+
+    fn lease_beside<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        let seen = Observed::of_use(seen);
+        during("lease", Some(key), self.entries.lease(key, seen, stamp))
     }
 
     fn renew_every(&self) -> Option<Duration> {

@@ -144,7 +144,8 @@ impl Sweeper {
     }
 
     async fn free_hidden(&self, entries: &Entries, keys: Vec<String>) -> Result<()> {
-        let seen = entries.listed(keys).await?;
+        // What has expired and is kept can be hidden, too.
+        let seen = entries.listed(keys, |_| true).await?;
         // After looking: an entry of an incarnation that this node had not heard of is no old one.
         entries.backplane.catch_up().await?;
         let log = &entries.backplane.log;

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 #[cfg(feature = "encryption")]
 use super::Form;
-use super::{FIXED, Header, Packing, decode, decode_header, timeless};
+use super::{FIRST_VERSION, FIXED, Header, Packing, REFRESH, VERSION, decode, decode_header};
 #[cfg(feature = "encryption")]
 use crate::codec::EncryptionKeys;
 #[cfg(feature = "encryption")]
@@ -17,7 +17,7 @@ pub(crate) fn from_anybody(data: &[u8]) {
     let bytes = Bytes::copy_from_slice(data);
     let key = own_key(data).unwrap_or("k");
     if let Ok(header) = decode_header(key, data) {
-        assert_eq!(header.encode(key, 0).ok(), Some(with_times(data, &header)));
+        assert_eq!(header.encode(key, 0).ok(), Some(as_written(data, &header)));
     }
     if let Ok((_, payload)) = decode(key, &bytes, &Packing::PLAIN) {
         read_as_anything(&payload);
@@ -33,16 +33,31 @@ pub(crate) fn from_anybody(data: &[u8]) {
     );
 }
 
+/// Where the key begins in version 1.
+const FIRST_FIXED: usize = 72;
+
 fn own_key(data: &[u8]) -> Option<&str> {
+    let fixed = match *data.get(4)? {
+        FIRST_VERSION => FIRST_FIXED,
+        _ => FIXED,
+    };
     let length = u16::from_be_bytes(data.get(68..70)?.try_into().ok()?);
-    let key = data.get(FIXED..FIXED + usize::from(length))?;
+    let key = data.get(fixed..fixed + usize::from(length))?;
     std::str::from_utf8(key).ok()
 }
 
-/// The header as it stands there.
-fn with_times(data: &[u8], header: &Header) -> Vec<u8> {
-    assert_eq!(timeless(data, header).len(), header.length);
-    data[..header.length].to_vec()
+/// The header that stands there, as this version writes it: without a load beside it.
+fn as_written(data: &[u8], header: &Header) -> Vec<u8> {
+    let mut bytes = data[..header.length].to_vec();
+    if bytes[4] == FIRST_VERSION {
+        let more = FIXED - FIRST_FIXED;
+        bytes.splice(FIRST_FIXED..FIRST_FIXED, vec![0; more]);
+        let length = u32::try_from(header.length + more).unwrap_or(u32::MAX);
+        bytes[64..68].copy_from_slice(&length.to_be_bytes());
+        bytes[4] = VERSION;
+    }
+    bytes[REFRESH].fill(0);
+    bytes
 }
 
 fn read_as_anything(payload: &Payload) {

@@ -1,6 +1,7 @@
 //! The stored bytes are pinned by files in `golden/`; whatever else stands there is damaged.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,19 +11,19 @@ use crate::clock::Timestamp;
 use crate::entry::Meta;
 
 const KEY: &str = "cache:users:get_user:42";
-const ENTRY: &[u8] = include_bytes!("../../../golden/entry-v1.bin");
-const LEASE: &[u8] = include_bytes!("../../../golden/lease-v1.bin");
-const COUNTER: &[u8] = include_bytes!("../../../golden/counter-v1.bin");
+const ENTRY: &[u8] = include_bytes!("../../../golden/entry-v2.bin");
+const LEASE: &[u8] = include_bytes!("../../../golden/lease-v2.bin");
+const COUNTER: &[u8] = include_bytes!("../../../golden/counter-v2.bin");
 
-const RAW: &[u8] = include_bytes!("../../../golden/entry-v1-raw.bin");
+const RAW: &[u8] = include_bytes!("../../../golden/entry-v2-raw.bin");
 #[cfg(feature = "zstd")]
-const ZSTD: &[u8] = include_bytes!("../../../golden/entry-v1-zstd.bin");
+const ZSTD: &[u8] = include_bytes!("../../../golden/entry-v2-zstd.bin");
 #[cfg(feature = "lz4")]
-const LZ4: &[u8] = include_bytes!("../../../golden/entry-v1-lz4.bin");
+const LZ4: &[u8] = include_bytes!("../../../golden/entry-v2-lz4.bin");
 #[cfg(feature = "messagepack")]
-const MESSAGE_PACK: &[u8] = include_bytes!("../../../golden/entry-v1-messagepack.bin");
+const MESSAGE_PACK: &[u8] = include_bytes!("../../../golden/entry-v2-messagepack.bin");
 #[cfg(feature = "postcard")]
-const POSTCARD: &[u8] = include_bytes!("../../../golden/entry-v1-postcard.bin");
+const POSTCARD: &[u8] = include_bytes!("../../../golden/entry-v2-postcard.bin");
 
 fn encode(key: &str, entry: &Entry) -> Result<Vec<u8>> {
     encode_packed(key, entry, &Packing::PLAIN)
@@ -43,6 +44,8 @@ fn entry(id: u64, stamp: Stamp, tags: &[&str], payload: Payload) -> Entry {
         stamp,
         created: Timestamp::from_millis(1),
         expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: tags.iter().map(|&tag| tag.into()).collect(),
     };
     Entry::new(meta, payload)
@@ -54,8 +57,14 @@ fn without_times(bytes: &[u8]) -> Vec<u8> {
     bytes
 }
 
+fn spans(header: &Header) -> (u64, u64) {
+    let spans = [header.kept_for(), header.load_time()];
+    let [kept, load] = spans.map(|span| u64::try_from(span.as_millis()).unwrap());
+    (kept, load)
+}
+
 #[test]
-fn an_entry_has_the_bytes_of_version_1() {
+fn an_entry_has_the_bytes_of_version_2() {
     let payload = Payload::Bytes {
         bytes: Bytes::from_static(br#"{"id":42,"name":"Ada"}"#),
         codec: CodecId::JSON,
@@ -64,6 +73,8 @@ fn an_entry_has_the_bytes_of_version_1() {
     let entry = entry(0x0102_0304_0506_0708, stamp(), &tags, payload);
     let owned = Meta {
         owner: Owner::from_u64(0x1122_3344_5566_7788),
+        kept_for: Duration::from_secs(90),
+        load_time: Duration::from_millis(1_234),
         ..entry.meta().clone()
     };
     assert_eq!(
@@ -87,7 +98,7 @@ fn read_text(bytes: &'static [u8]) -> (CodecId, String) {
 }
 
 #[test]
-fn every_codec_has_the_bytes_of_version_1() {
+fn every_codec_has_the_bytes_of_version_2() {
     for (codec, golden) in [
         (CodecId::RAW, RAW),
         #[cfg(feature = "messagepack")]
@@ -102,7 +113,7 @@ fn every_codec_has_the_bytes_of_version_1() {
 
 /// Not what is written: other versions of a library may compress otherwise.
 #[test]
-fn compressed_bytes_of_version_1_are_read() {
+fn compressed_bytes_of_version_2_are_read() {
     for golden in [
         #[cfg(feature = "zstd")]
         ZSTD,
@@ -115,13 +126,13 @@ fn compressed_bytes_of_version_1_are_read() {
 }
 
 #[test]
-fn a_lease_has_the_bytes_of_version_1() {
+fn a_lease_has_the_bytes_of_version_2() {
     let token = EntryId::from_u64(0x0102_0304_0506_0708);
     assert_eq!(encode_lease(KEY, token, stamp()).unwrap(), LEASE);
 }
 
 #[test]
-fn a_counter_has_the_bytes_of_version_1() {
+fn a_counter_has_the_bytes_of_version_2() {
     let stamp = Stamp::new(Incarnation::new(1, 0), (1 << 48) - 1);
     let counter = entry(u64::MAX - 1, stamp, &[], Payload::Counter(i64::MIN));
     assert_eq!(
@@ -131,7 +142,7 @@ fn a_counter_has_the_bytes_of_version_1() {
 }
 
 #[test]
-fn the_bytes_of_version_1_are_read() {
+fn the_bytes_of_version_2_are_read() {
     let (header, payload) = decode(KEY, &Bytes::from_static(ENTRY)).unwrap();
     assert_eq!(header.form, Form::Entry);
     assert_eq!(header.id.as_u64(), 0x0102_0304_0506_0708);
@@ -140,6 +151,8 @@ fn the_bytes_of_version_1_are_read() {
     assert_eq!(header.expires_millis, Some(1_700_000_060_000));
     assert_eq!(header.owner.as_u64(), 0x1122_3344_5566_7788);
     assert_eq!(header.tags.join(" "), "team:7 österreich");
+    assert_eq!(spans(&header), (90_000, 1_234));
+    assert_eq!(header.refresh, None);
     assert_eq!(
         &payload.to_bytes().unwrap().0[..],
         br#"{"id":42,"name":"Ada"}"#
@@ -150,6 +163,27 @@ fn the_bytes_of_version_1_are_read() {
     let (header, payload) = decode("cache::hits", &Bytes::from_static(COUNTER)).unwrap();
     assert_eq!((header.form, header.expires_millis), (Form::Counter, None));
     assert!(matches!(payload, Payload::Counter(i64::MIN)));
+}
+
+#[test]
+fn the_load_that_runs_beside_an_entry_is_told_by_its_token() {
+    let mut bytes = ENTRY.to_vec();
+    bytes[84..92].copy_from_slice(&7_u64.to_be_bytes());
+    let header = decode_header(KEY, &bytes).unwrap();
+    assert_eq!(header.refresh, Some(EntryId::from_u64(7)));
+    assert_eq!(header.id.as_u64(), 0x0102_0304_0506_0708);
+}
+
+#[test]
+fn a_span_beyond_what_scripts_compute_exactly_is_cut() {
+    let endless = Meta {
+        kept_for: Duration::MAX,
+        load_time: Duration::MAX,
+        ..entry(1, stamp(), &[], Payload::Counter(1)).meta().clone()
+    };
+    let bytes = encode(KEY, &Entry::new(endless, Payload::Counter(1))).unwrap();
+    let header = decode_header(KEY, &bytes).unwrap();
+    assert_eq!(spans(&header), (1 << 42, u32::MAX.into()));
 }
 
 #[test]
@@ -180,7 +214,8 @@ fn an_entry_that_was_cut_short_anywhere_in_its_header_is_damaged() {
 fn what_a_later_version_may_mean_is_damaged() {
     for (offset, value) in [
         (0, 0),
-        (4, 2),
+        (4, 0),
+        (4, 3),
         (5, b'x'),
         (6, 4),
         (6, 200),
@@ -203,7 +238,7 @@ fn what_a_later_version_may_mean_is_damaged() {
 
 #[test]
 fn numbers_that_lua_cannot_hold_are_damaged() {
-    for offset in [16, 24, 40, 48] {
+    for offset in [16, 24, 40, 48, 72, 92] {
         let mut bytes = ENTRY.to_vec();
         bytes[offset..offset + 8].copy_from_slice(&MAX_EXACT.to_be_bytes());
         assert_eq!(
@@ -272,5 +307,6 @@ proptest! {
     }
 }
 
+mod first_version;
 #[cfg(feature = "encryption")]
 mod sealed;

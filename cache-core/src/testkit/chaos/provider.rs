@@ -186,6 +186,16 @@ impl Provider for ChaosProvider {
         Box::pin(self.meet(Operation::Lease, call))
     }
 
+    fn lease_beside<'a>(
+        &'a self,
+        key: &'a str,
+        seen: EntryId,
+        stamp: Stamp,
+    ) -> BoxFuture<'a, Result<Leased>> {
+        let call = async move { self.inner.lease_beside(key, seen, stamp).await };
+        Box::pin(self.meet(Operation::Lease, call))
+    }
+
     fn renew_every(&self) -> Option<Duration> {
         self.inner.renew_every()
     }

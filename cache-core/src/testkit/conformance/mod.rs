@@ -58,6 +58,7 @@ pub mod limits;
 pub mod listing;
 pub mod loading;
 pub mod locks;
+pub mod policies;
 pub mod tier;
 pub mod updates;
 pub mod values;
@@ -79,6 +80,7 @@ macro_rules! conformance {
         $crate::conformance_values! { $fixture }
         $crate::conformance_expiry! { $fixture }
         $crate::conformance_loading! { $fixture }
+        $crate::conformance_policies! { $fixture }
         $crate::conformance_counters! { $fixture }
         $crate::conformance_updates! { $fixture }
         $crate::conformance_invalidation! { $fixture }

@@ -1,6 +1,7 @@
 //! Loads that begin and end between the steps of a write.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
@@ -22,6 +23,8 @@ fn entry(provider: &DiskProvider, value: &str) -> Arc<Entry> {
         stamp: provider.log().stamp(),
         created: provider.clock().now(),
         expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
         tags: [].into(),
     };
     Arc::new(Entry::new(meta, Payload::typed(value.to_owned())))

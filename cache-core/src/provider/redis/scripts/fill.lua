@@ -3,7 +3,7 @@
 -- milliseconds.
 local key, value = KEYS[1], ARGV[1]
 local there = peek(key)
-if not there or there.kind ~= LEASE or there.id ~= ARGV[3] then return 0 end
+if not is_held(there, ARGV[3]) then return 0 end
 if there.incarnation ~= parse(value, key).incarnation then return 0 end
 if now_ms() >= tonumber(ARGV[4]) then return 0 end
 put(key, value, ARGV[2], nil)

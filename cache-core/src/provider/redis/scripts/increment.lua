@@ -35,4 +35,5 @@ end
 local digits = redis.call('GET', key)
 local header = string.sub(value, 1, 5) .. COUNTER .. string.sub(value, 7, there.length)
 redis.call('SET', key, header .. digits, 'KEEPTTL')
+void_refresh(key, there)
 return { there.kind == COUNTER and 'done' or 'begun', digits }

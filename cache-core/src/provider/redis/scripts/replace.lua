@@ -5,7 +5,7 @@
 local key, ttl = KEYS[1], ARGV[3]
 if now_ms() >= tonumber(ARGV[4]) then return { 'late', '' } end
 local there = peek(key)
-if not there or there.kind == LEASE or there.id ~= ARGV[1] then return { 'moved', '' } end
+if not there or there.kind == LEASE or there.id ~= ARGV[1] or is_expired(there) then return { 'moved', '' } end
 local times = redis.call('GETRANGE', key, 40, 55)
 if ttl == '' then
   redis.call('SET', key, ARGV[2], 'KEEPTTL')

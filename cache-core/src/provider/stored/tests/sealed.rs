@@ -3,7 +3,8 @@
 use super::*;
 use crate::EncryptionKeys;
 
-const SEALED: &[u8] = include_bytes!("../../../../golden/entry-v1-sealed.bin");
+const SEALED: &[u8] = include_bytes!("../../../../golden/entry-v2-sealed.bin");
+const SEALED_1: &[u8] = include_bytes!("../../../../golden/entry-v1-sealed.bin");
 #[cfg(feature = "zstd")]
 const ZSTD_SEALED: &[u8] = include_bytes!("../../../../golden/entry-v1-zstd-sealed.bin");
 #[cfg(feature = "lz4")]
@@ -27,9 +28,10 @@ fn open(bytes: &[u8], packing: &Packing) -> Result<String, Damaged> {
 }
 
 #[test]
-fn sealed_bytes_of_version_1_are_read() {
+fn sealed_bytes_of_both_versions_are_read() {
     for golden in [
         SEALED,
+        SEALED_1,
         #[cfg(feature = "zstd")]
         ZSTD_SEALED,
         #[cfg(feature = "lz4")]
@@ -40,7 +42,7 @@ fn sealed_bytes_of_version_1_are_read() {
 }
 
 #[test]
-fn what_is_sealed_has_the_layout_of_version_1_under_a_nonce_of_its_own() {
+fn what_is_sealed_has_the_layout_of_version_2_under_a_nonce_of_its_own() {
     let payload = Payload::typed(text());
     let entry = entry(9, stamp(), &["t"], payload);
     let one = encode_packed(KEY, &entry, &sealing()).unwrap();
@@ -53,12 +55,24 @@ fn what_is_sealed_has_the_layout_of_version_1_under_a_nonce_of_its_own() {
 }
 
 #[test]
-fn no_byte_of_a_sealed_entry_can_be_changed_but_for_its_times() {
-    assert_eq!(open(&without_times(SEALED), &sealing()), Ok(text()));
-    for offset in (0..SEALED.len()).filter(|offset| !TIMES.contains(offset)) {
+fn no_byte_of_a_sealed_entry_can_be_changed_but_for_what_the_server_sets() {
+    let set = |offset: &usize| TIMES.contains(offset) || REFRESH.contains(offset);
+    let mut refreshed = without_times(SEALED);
+    refreshed[REFRESH.start + 7] = 1;
+    assert_eq!(open(&refreshed, &sealing()), Ok(text()));
+    for offset in (0..SEALED.len()).filter(|offset| !set(offset)) {
         let mut bytes = SEALED.to_vec();
         bytes[offset] ^= 1;
         assert_eq!(open(&bytes, &sealing()), Err(Damaged), "at {offset}");
+    }
+    for offset in (0..SEALED_1.len()).filter(|offset| !TIMES.contains(offset)) {
+        let mut bytes = SEALED_1.to_vec();
+        bytes[offset] ^= 1;
+        assert_eq!(
+            open(&bytes, &sealing()),
+            Err(Damaged),
+            "of version 1, at {offset}"
+        );
     }
 }
 

@@ -1,0 +1,113 @@
+//! Under which terms values are stored: jitter, negative caching, and terms of one result.
+
+use cache_core::{EntryOptions, Ttl};
+
+use crate::*;
+
+async fn ttl(cache: &Cache, key: &str) -> Option<Duration> {
+    match cache.get_ttl(key).await.unwrap()? {
+        Ttl::After(span) => Some(span),
+        Ttl::Never => None,
+    }
+}
+
+#[tokio::test]
+async fn jitter_spreads_what_is_stored_and_keeps_within_its_part() {
+    let bench = Bench::new(Policy::new().jitter(0.5));
+    let keys: Vec<_> = (0..200).map(|index| format!("k{index}")).collect();
+    for key in &keys[..100] {
+        bench.read_at(key).await.unwrap();
+    }
+    let values: Vec<_> = keys[100..].iter().map(|key| (&**key, 1)).collect();
+    let options = EntryOptions::new();
+    bench.cache.set_many(&values, options).await.unwrap();
+    let mut spans = Vec::new();
+    for key in &keys {
+        spans.push(ttl(&bench.cache, key).await.unwrap());
+    }
+    for spans in [&spans[..100], &spans[100..]] {
+        let (least, most) = (spans.iter().min().unwrap(), spans.iter().max().unwrap());
+        assert!(*least >= TTL / 2 && *most <= TTL);
+        assert!(*most - *least > TTL / 4, "{least:?} {most:?}");
+    }
+}
+
+#[tokio::test]
+async fn jitter_leaves_counters_and_what_does_not_expire() {
+    let bench = Bench::new(Policy::new().jitter(1.0).stale_if_error(TTL));
+    bench.cache.increment("counter", 1).await.unwrap();
+    assert_eq!(ttl(&bench.cache, "counter").await, Some(TTL));
+    bench.cache.set("forever", &1).no_ttl().await.unwrap();
+    assert_eq!(
+        bench.cache.get_ttl("forever").await.unwrap(),
+        Some(Ttl::Never)
+    );
+}
+
+#[tokio::test]
+async fn jitter_takes_nothing_of_the_time_that_a_value_is_kept_stale() {
+    let policy = forgiving().jitter(1.0);
+    let bench = Bench::new(policy);
+    bench.read().await.unwrap();
+    let fresh = ttl(&bench.cache, KEY).await.unwrap();
+    bench.source.fails();
+    bench.clock.advance(fresh + SECOND * 30 - TICK);
+    assert_eq!(bench.read().await.unwrap(), "old");
+    bench.clock.advance(TICK);
+    assert_eq!(failed(bench.read().await), "no");
+}
+
+async fn find(cache: &Cache, key: &str, found: Option<u8>) -> Option<u8> {
+    let load = move || async move { Ok::<_, ()>(found) };
+    cache.get_or_load(key, load).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_none_lives_as_long_as_negative_ttl_says() {
+    let bench = Bench::new(forgiving().negative_ttl(SECOND));
+    assert_eq!(find(&bench.cache, "none", None).await, None);
+    assert_eq!(find(&bench.cache, "some", Some(1)).await, Some(1));
+    assert_eq!(ttl(&bench.cache, "none").await, Some(SECOND));
+    assert_eq!(ttl(&bench.cache, "some").await, Some(TTL));
+    let load = || async { Ok::<_, ()>(None::<u8>) };
+    assert_eq!(bench.cache.get_or_set("set", load).await, Ok(None));
+    assert_eq!(ttl(&bench.cache, "set").await, Some(SECOND));
+    assert_eq!(find(&bench.cache, "none", Some(2)).await, None);
+    bench.clock.advance(SECOND);
+    let fail = || async { Err::<Option<u8>, _>(()) };
+    let read = bench.cache.get_or_load("none", fail).await;
+    assert!(read.is_err(), "it is not shown stale");
+}
+
+#[tokio::test]
+async fn a_none_is_a_value_like_others_unless_the_policy_says_otherwise() {
+    let bench = Bench::new(Policy::new());
+    assert_eq!(find(&bench.cache, KEY, None).await, None);
+    assert_eq!(ttl(&bench.cache, KEY).await, Some(TTL));
+    let bench = Bench::new(Policy::new().negative_ttl(Duration::ZERO));
+    assert_eq!(find(&bench.cache, KEY, None).await, None);
+    assert_eq!(
+        find(&bench.cache, KEY, Some(1)).await,
+        Some(1),
+        "not stored"
+    );
+}
+
+#[tokio::test]
+async fn a_result_has_terms_of_its_own_which_come_first() {
+    let bench = Bench::new(Policy::new().negative_ttl(SECOND));
+    let options = EntryOptions::new().ttl(TTL * 2).tag("call");
+    let load = || async { Ok::<_, ()>(Loaded::new(None::<u8>).ttl(SECOND * 5).tag("result")) };
+    for (tag, key) in [("call", "a"), ("result", "b")] {
+        let read = bench.cache.get_or_load_with(key, options.clone(), load);
+        let read: Result<Option<u8>, LoadError<()>> = read.await;
+        assert_eq!(read.unwrap(), None);
+        assert_eq!(ttl(&bench.cache, key).await, Some(SECOND * 5));
+        bench.cache.invalidate_tag(tag).await.unwrap();
+        assert!(!bench.cache.exists(key).await.unwrap(), "{tag}");
+    }
+    let load = || async { Ok::<_, ()>(Loaded::new(1).ttl(Duration::ZERO)) };
+    let read: Result<i32, _> = bench.cache.get_or_load(KEY, load).await;
+    assert_eq!(read.unwrap(), 1);
+    assert!(!bench.cache.exists(KEY).await.unwrap());
+}
