@@ -61,10 +61,20 @@ impl Cache {
                     .await
             }
         };
+        self.unless_error(&question, &outcome, result).await
+    }
+
+    /// The result, or something stale in place of an error.
+    async fn unless_error<R, O: Outcome<R>>(
+        &self,
+        question: &Question,
+        outcome: &O,
+        result: R,
+    ) -> R {
         if !outcome.is_error(&result) {
             return result;
         }
-        let instead = self.instead_of_error(&question).await;
+        let instead = self.instead_of_error(question).await;
         instead.map_or(result, |stored| outcome.restored(stored))
     }
 

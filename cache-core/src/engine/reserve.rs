@@ -10,6 +10,7 @@
 //!    of a flight do: loads that store nothing must not queue up behind each other.
 //! 4. The wait ends when the bound is reached, counted from the call, or the node is out of touch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime;
@@ -17,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::ticket::{Hit, Ticket};
 use super::{Engine, Look, Observed, Question};
-use crate::entry::EntryId;
+use crate::entry::{Entry, EntryId};
 use crate::error::Result;
 use crate::provider::{Lease, Leased};
 
@@ -89,15 +90,7 @@ impl Engine {
             Observed::Useful(id) => provider.lease_beside(key, id, stamp),
         };
         let (lease, is_own) = match leased.await? {
-            Leased::Found(entry) => {
-                let id = entry.meta().id;
-                return Ok(match self.judge_entry(question, entry, publication) {
-                    Look::Hit(hit) => Next::Found(hit),
-                    Look::Stale(_) => Next::Replace(Observed::Useful(id)),
-                    Look::Miss { observed, .. } => Next::Replace(observed),
-                    Look::Bypass => Next::Replace(Observed::Unfit(id)),
-                });
-            }
+            Leased::Found(entry) => return Ok(self.found(question, entry, publication)),
             Leased::Standing(lease) => (lease, false),
             Leased::Lease(lease) => {
                 // Already here, so that it is given back if the caller goes away.
@@ -109,6 +102,16 @@ impl Engine {
             self.learn_why(question).await;
         }
         Ok(self.weigh(question, lease, is_own, wait))
+    }
+
+    fn found(&self, question: &Question, entry: Arc<Entry>, publication: u64) -> Next {
+        let id = entry.meta().id;
+        match self.judge_entry(question, entry, publication) {
+            Look::Hit(hit) => Next::Found(hit),
+            Look::Stale(_) => Next::Replace(Observed::Useful(id)),
+            Look::Miss { observed, .. } => Next::Replace(observed),
+            Look::Bypass => Next::Replace(Observed::Unfit(id)),
+        }
     }
 
     fn weigh(&self, question: &Question, lease: Lease, is_own: bool, wait: &LockWait) -> Next {

@@ -1,6 +1,7 @@
 //! Under which terms values are stored: jitter, negative caching, and terms of one result.
 
-use cache_core::{EntryOptions, Ttl};
+use cache_core::engine::Turn;
+use cache_core::{EntryOptions, Owner, Ttl};
 
 use crate::*;
 
@@ -110,4 +111,23 @@ async fn a_result_has_terms_of_its_own_which_come_first() {
     let read: Result<i32, _> = bench.cache.get_or_load(KEY, load).await;
     assert_eq!(read.unwrap(), 1);
     assert!(!bench.cache.exists(KEY).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_turn_is_under_no_policy() {
+    let bench = Bench::new(forgiving().jitter(1.0));
+    let options = EntryOptions::new();
+    let turn = async || bench.cache.turn(KEY, Owner::HANDLE, &options).await;
+    let Turn::Lead(ticket) = turn().await else {
+        panic!("a load");
+    };
+    ticket.publish("v".to_owned(), options.clone()).await;
+    let Turn::Hit(hit) = turn().await else {
+        panic!("a hit");
+    };
+    assert_eq!(hit.ttl(), Some(TTL));
+    assert_eq!(hit.entry().meta().kept_for, Duration::ZERO);
+    bench.cache.set(KEY, "kept").await.unwrap();
+    bench.clock.advance(TTL);
+    assert!(matches!(turn().await, Turn::Lead(_)), "not the stale value");
 }

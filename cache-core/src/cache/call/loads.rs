@@ -4,15 +4,18 @@ use std::panic::resume_unwind;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::Call;
 use crate::cache::Cache;
-use crate::engine::{Hit, Led, Panic, Ticket, Turn, carry, caught};
+use crate::engine::{Hit, Led, Panic, Question, Ticket, Turn, carry, caught};
 use crate::error::{Error, ErrorKind};
 use crate::load_error::LoadError;
 use crate::loaded::Loaded;
 use crate::value::Value;
+
+/// How a load in a task of its own has ended.
+type Ended<T, E> = Result<Result<T, E>, Panic>;
 
 impl<T: Value, E: Send + 'static> Call<T, E> {
     /// Loads anew what is being shown, in a task of its own, unless somebody does already. Without a
@@ -71,28 +74,13 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
             return cache.settled(&question, loaded).await;
         };
         let soft = self.deadline(policy.soft_timeout.filter(|_| keeps));
-        let (sender, mut receiver) = oneshot::channel();
+        let (sender, receiver) = oneshot::channel();
         runtime.spawn(carry(self.load_for(led, sender)));
-        let in_time = match soft {
-            Some(end) => timeout_at(end, &mut receiver).await.ok(),
-            None => Some((&mut receiver).await),
-        };
-        let received = match in_time {
-            Some(received) => received,
-            None => match cache.instead_of_wait(&question).await {
-                Some(value) => return Ok(value),
-                None => receiver.await,
-            },
-        };
-        match received {
-            Ok(Ok(loaded)) => cache.settled(&question, loaded).await,
-            Ok(Err(panic)) => resume_unwind(panic),
-            Err(_) => Err(LoadError::Unfinished(cache.abandoned())),
-        }
+        cache.wait(&question, soft, receiver).await
     }
 
     /// Loads, and tells whoever still waits; a panic that nobody hears of is counted and logged.
-    async fn load_for(self, led: Led, caller: oneshot::Sender<Result<Result<T, E>, Panic>>) {
+    async fn load_for(self, led: Led, caller: oneshot::Sender<Ended<T, E>>) {
         let (cache, question) = (self.cache.clone(), self.question.clone());
         let loaded = caught(self.load_led(led)).await;
         if let Err(Err(_)) = caller.send(loaded) {
@@ -117,6 +105,31 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
 }
 
 impl Cache {
+    /// Waits for a load in a task of its own; from `soft` on, what is stale is shown instead.
+    async fn wait<T: Value, E>(
+        &self,
+        question: &Question,
+        soft: Option<Instant>,
+        mut load: oneshot::Receiver<Ended<T, E>>,
+    ) -> Result<T, LoadError<E>> {
+        let in_time = match soft {
+            Some(end) => timeout_at(end, &mut load).await.ok(),
+            None => Some((&mut load).await),
+        };
+        let ended = match in_time {
+            Some(ended) => ended,
+            None => match self.instead_of_wait(question).await {
+                Some(value) => return Ok(value),
+                None => load.await,
+            },
+        };
+        match ended {
+            Ok(Ok(loaded)) => self.settled(question, loaded).await,
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => Err(LoadError::Unfinished(self.abandoned())),
+        }
+    }
+
     fn abandoned(&self) -> Error {
         let message = "the runtime that the load ran in has ended";
         self.during("get_or_load", Error::new(ErrorKind::Unready, message))
