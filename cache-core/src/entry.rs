@@ -316,6 +316,11 @@ impl Meta {
         Some(expires.saturating_add(self.kept_for))
     }
 
+    /// Whether nobody can have any use for it.
+    pub fn is_gone(&self, now: Timestamp) -> bool {
+        self.gone().is_some_and(|gone| gone <= now)
+    }
+
     /// How long ago the time to live has passed; `None` if it has not, or the entry is not kept
     /// any longer.
     pub fn stale_for(&self, now: Timestamp) -> Option<Duration> {

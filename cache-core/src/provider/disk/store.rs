@@ -118,8 +118,7 @@ impl Store {
     /// Whether what stands at a key could still be of use, be it stale.
     pub(super) fn keeps(&self, key: &str, meta: Option<&Meta>) -> bool {
         let now = self.clock.now();
-        let is_gone = |meta: &Meta| meta.gone().is_some_and(|gone| gone <= now);
-        meta.is_some_and(|meta| !is_gone(meta) && self.log.is_visible(key, meta))
+        meta.is_some_and(|meta| !meta.is_gone(now) && self.log.is_visible(key, meta))
     }
 
     /// Closes the file, when all who work on it are done.

@@ -8,6 +8,8 @@ mod limits;
 mod locks;
 mod members;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::Arc;
@@ -97,6 +99,11 @@ impl MemoryProvider {
 
     fn is_live(&self, key: &str, meta: &Meta) -> bool {
         !meta.is_expired(self.clock.now()) && self.log.is_visible(key, meta)
+    }
+
+    /// Whether somebody may be shown it, be it stale.
+    fn is_of_use(&self, key: &str, meta: &Meta) -> bool {
+        !meta.is_gone(self.clock.now()) && self.log.is_visible(key, meta)
     }
 
     fn increment_now(&self, key: &str, amount: i64, fresh: &Arc<Entry>) -> Result<i64> {
@@ -200,7 +207,8 @@ impl Provider for MemoryProvider {
     }
 
     fn sweep(&self) -> BoxFuture<'_, Result<u64>> {
-        Box::pin(async { Ok(self.store.sweep(|key, meta| !self.is_live(key, meta)).await) })
+        let doomed = |key: &str, meta: &Meta| !self.is_of_use(key, meta);
+        Box::pin(async move { Ok(self.store.sweep(doomed).await) })
     }
 
     fn peek(&self, key: &str) -> Peek {
