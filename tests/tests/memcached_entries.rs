@@ -1,11 +1,13 @@
 //! Entries on memcached: what one command does, and what others do in between.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::log::Record;
-use cache_core::provider::{Leased, Slot};
+use cache_core::provider::{Lease, Leased, Slot};
 use cache_core::{
-    Cache, EntryOptions, ErrorKind, Invalidated, ManualClock, MemoryTier, Provider, Ttl,
+    Cache, EntryId, EntryOptions, ErrorKind, Invalidated, ManualClock, MemcachedProvider,
+    MemoryTier, Provider, Ttl,
 };
 use cache_tests::memcached_node::{
     LOG, build, cache, entry, key, lead, node, patient, quiet_node, shown,
@@ -39,6 +41,54 @@ async fn what_is_invalidated_is_hidden_from_every_later_read_on_every_node() {
         // It has no heartbeat: the read itself asks.
         assert_eq!(shown(&two, &key).await, None, "{record:?}");
     }
+}
+
+/// The right to store in the place of what stands there.
+async fn beside(node: &MemcachedProvider, key: &str, seen: EntryId) -> Lease {
+    match node.lease_beside(key, seen, node.log().stamp()).await {
+        Ok(Leased::Lease(lease)) => lease,
+        other => panic!("a lease was expected, not {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_load_beside_an_entry_leaves_it_there_and_stores_in_its_place_alone() {
+    let server = MemcachedServer::start();
+    let (one, two) = (node(&server).await, node(&server).await);
+    for act in 0..5 {
+        let key = key(&format!("k{act}"));
+        let old = entry(&one, "old");
+        one.set(vec![(&key, Arc::clone(&old))]).await.unwrap();
+        let lease = beside(&one, &key, old.meta().id).await;
+        assert!(one.renew(&key, lease).await.unwrap());
+        assert_eq!(shown(&two, &key).await.as_deref(), Some("old"));
+        match act {
+            0 => {}
+            1 => drop(two.invalidate(&[Record::Key(key.as_str().into())]).await),
+            2 => two.set(vec![(&key, entry(&two, "new"))]).await.unwrap(),
+            3 => assert!(two.expire(&key, Some(MINUTE)).await.unwrap()),
+            _ => assert_eq!(server.cli(&format!("md {key}")), "HD"),
+        }
+        let filled = one.fill(&key, entry(&one, "loaded"), lease).await;
+        assert_eq!(filled.unwrap(), act == 0, "act {act}");
+    }
+}
+
+#[tokio::test]
+async fn a_load_beside_an_entry_that_is_given_up_leaves_the_entry() {
+    let server = MemcachedServer::start();
+    let one = node(&server).await;
+    let (key, old) = (key("k"), entry(&one, "old"));
+    one.set(vec![(&key, Arc::clone(&old))]).await.unwrap();
+    let lease = beside(&one, &key, old.meta().id).await;
+    one.release(&key, lease);
+    let (other, fresh) = (self::key("other"), entry(&one, "x"));
+    // Sent behind what the release has sent, if it sends anything.
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+        one.set(vec![(&other, Arc::clone(&fresh))]).await.unwrap();
+    }
+    assert_eq!(shown(&one, &key).await.as_deref(), Some("old"));
 }
 
 #[tokio::test]

@@ -49,8 +49,13 @@ impl Entries {
             Ok(match self.visible(key, standing) {
                 None => Change::Leave(false),
                 Some(entry) => {
-                    let expires = self.end_of(ttl);
-                    Change::Store(timed(entry, entry.meta().created, expires), true)
+                    // A load that runs beside it goes by its id.
+                    let next = entry.with_meta(Meta {
+                        id: EntryId::random(),
+                        expires: self.end_of(ttl),
+                        ..entry.meta().clone()
+                    });
+                    Change::Store(next, true)
                 }
             })
         };

@@ -26,6 +26,8 @@
 //!    callers who come later learn of the record before they can join it.
 //! 7. **Fill**: the lease is read, and replaced if its token is the load's. The value keeps the stamp from
 //!    before the load, so that records since then hide it.
+//!    Beside an entry that is still of use, stale or about to expire, no lease is left: its own id is the
+//!    token, and the value takes its place if it still is the same.
 //! 8. **Set, and fresh counters**: stamped with the head that was asked for after the call began. A `set`
 //!    writes no record: who looks finds the value, or, if that is gone already, does not find the lease that
 //!    his process's load rests on, and does not join that load (`held.rs`).
