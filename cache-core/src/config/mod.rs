@@ -26,6 +26,7 @@ mod builder;
 mod codec;
 mod environment;
 mod merge;
+mod policy;
 mod section;
 mod substitute;
 mod toml;
@@ -45,6 +46,7 @@ pub use builder::CacheConfigBuilder;
 pub(crate) use codec::NamedCodec;
 #[cfg(any(feature = "disk", feature = "memcached", feature = "redis"))]
 pub(crate) use codec::not_built;
+pub(crate) use policy::PolicyFields;
 pub use section::Section;
 pub use units::{HumanBytes, HumanDuration, HumanTtl};
 
@@ -61,6 +63,7 @@ pub struct CacheConfig {
     pub(crate) key_prefix: Option<String>,
     pub(crate) loading: Loading,
     pub(crate) codec: Option<CodecId>,
+    pub(crate) policy: Option<PolicyFields>,
     pub(crate) providers: BTreeMap<String, Section>,
     pub(crate) namespaces: BTreeMap<String, Namespace>,
     places: Places,
@@ -74,6 +77,7 @@ pub(crate) struct Namespace {
     pub(crate) provider: Option<String>,
     codec: Option<NamedCodec>,
     pub(crate) distributed_lock: Option<bool>,
+    pub(crate) policy: Option<PolicyFields>,
 }
 
 impl Namespace {
@@ -104,6 +108,7 @@ struct Fields {
     lock_wait: Option<HumanDuration>,
     distributed_lock: Option<bool>,
     codec: Option<NamedCodec>,
+    policy: Option<PolicyFields>,
     #[serde(rename = "providers")]
     _providers: Option<IgnoredAny>,
     namespaces: Option<BTreeMap<String, Option<Namespace>>>,
@@ -158,6 +163,7 @@ impl CacheConfig {
                 distributed_lock: fields.distributed_lock,
             },
             codec: fields.codec.map(|codec| codec.0),
+            policy: fields.policy,
             key_prefix: fields.key_prefix,
             namespaces: namespaces
                 .map(|(name, namespace)| (name, namespace.unwrap_or_default()))

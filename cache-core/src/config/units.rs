@@ -23,6 +23,34 @@ pub struct HumanBytes(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HumanTtl(pub Ttl);
 
+/// A part of something in a section: from 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct HumanFraction(pub(super) f64);
+
+/// A factor in a section: 0 or more.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct HumanFactor(pub(super) f64);
+
+impl<'de> Deserialize<'de> for HumanFraction {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let part = number(from)?.filter(|part| (0.0..=1.0).contains(part));
+        let wrong = || D::Error::custom("expected a number from 0 to 1, such as `0.1`");
+        part.map(Self).ok_or_else(wrong)
+    }
+}
+
+impl<'de> Deserialize<'de> for HumanFactor {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let factor = number(from)?.filter(|factor| *factor >= 0.0 && factor.is_finite());
+        let wrong = || D::Error::custom("expected a number that is not negative, such as `1`");
+        factor.map(Self).ok_or_else(wrong)
+    }
+}
+
+fn number<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    Ok(from.deserialize_any(Written)?.parse().ok())
+}
+
 impl<'de> Deserialize<'de> for HumanDuration {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = from.deserialize_any(Written)?;
@@ -76,6 +104,10 @@ impl Visitor<'_> for Written {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<String, E> {
+        Ok(number.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<String, E> {
         Ok(number.to_string())
     }
 }

@@ -10,6 +10,7 @@ use crate::cache::{Cache, CacheBuilder};
 use crate::config::{CacheConfig, Loading, Section};
 use crate::engine::MemoryTier;
 use crate::error::{Error, ErrorKind, Result};
+use crate::policy::Policy;
 use crate::provider::Provider;
 use crate::provider::null::NullProvider;
 
@@ -108,7 +109,13 @@ impl Assembly {
         if let Some(codec) = self.config.codec {
             builder = builder.codec(codec);
         }
-        loading(builder, self.config.loading)
+        loading(builder, self.config.loading).policy(self.policy())
+    }
+
+    /// That of what says nothing else.
+    fn policy(&self) -> Policy {
+        let fields = self.config.policy.as_ref();
+        fields.map_or_else(Policy::new, |fields| fields.over(Policy::new()))
     }
 
     fn caches(&self, providers: &BTreeMap<String, Cache>) -> BTreeMap<String, Cache> {
@@ -130,6 +137,9 @@ impl Assembly {
             }
             if let Some(on) = namespace.distributed_lock {
                 cache = cache.with_distributed_lock(on);
+            }
+            if let Some(fields) = &namespace.policy {
+                cache = cache.with_policy(fields.over(self.policy()));
             }
             (name.to_owned(), cache)
         };

@@ -418,3 +418,48 @@ namespaces:
     assert!(waits(&text, "temp").await >= lock_wait);
     assert!(waits(&text, "alone").await < lock_wait);
 }
+
+#[tokio::test]
+async fn policies_are_those_of_all_with_the_options_of_the_namespace_changed() {
+    let text = "
+policy: { stale_if_error: 1h, jitter: 0, early_refresh: 1.5, retry_after: 0 }
+namespaces:
+  all: { ttl: 1s }
+  none: { ttl: 1s, policy: { stale_if_error: 0 } }
+  other: { ttl: 1h, policy: { jitter: 1.0, negative_ttl: 5s } }
+";
+    let registry = registry(text, &[]).await;
+    let call = async |cache: &Cache, result: Result<u8, &'static str>| {
+        cache.get_or_set("k", || async move { result }).await
+    };
+    let (all, none) = (
+        registry.cache("all").unwrap(),
+        registry.cache("none").unwrap(),
+    );
+    for cache in [&all, &none] {
+        assert_eq!(call(cache, Ok(1)).await, Ok(1));
+    }
+    // The only clock that a configuration has.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    assert_eq!(call(&all, Err("no")).await, Ok(1));
+    assert_eq!(call(&none, Err("no")).await, Err("no"));
+
+    let other = registry.cache("other").unwrap();
+    let load = || async { Ok::<_, Infallible>(None::<u8>) };
+    assert_eq!(other.get_or_set("absent", load).await, Ok(None));
+    let Some(Ttl::After(left)) = other.get_ttl("absent").await.unwrap() else {
+        panic!("a limited time to live");
+    };
+    assert!(left <= Duration::from_secs(5), "{left:?}");
+    // With a jitter of 1 no two of ten are likely to live as long.
+    let mut spans = std::collections::BTreeSet::new();
+    for key in 0..10 {
+        let key = key.to_string();
+        other.set(&key, "v").await.unwrap();
+        spans.extend(match other.get_ttl(&key).await.unwrap() {
+            Some(Ttl::After(left)) => Some(left.as_secs() / 60),
+            _ => None,
+        });
+    }
+    assert!(spans.len() > 2, "{spans:?}");
+}

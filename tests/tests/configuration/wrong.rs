@@ -39,7 +39,7 @@ macro_rules! wrong {
 }
 
 wrong! {
-    a_field_that_is_not_known: "defualt_ttl: 10m" => "cache.yaml, line 1: `defualt_ttl`: unknown field, expected one of `default_provider`, `default_ttl`, `key_prefix`, `flight_wait`, `lock_wait`, `distributed_lock`, `codec`, `providers`, `namespaces`";
+    a_field_that_is_not_known: "defualt_ttl: 10m" => "cache.yaml, line 1: `defualt_ttl`: unknown field, expected one of `default_provider`, `default_ttl`, `key_prefix`, `flight_wait`, `lock_wait`, `distributed_lock`, `codec`, `policy`, `providers`, `namespaces`";
     a_field_of_a_provider_that_is_not_known: "
 providers:
   main:
@@ -53,6 +53,9 @@ providers:
 flight_wait: 2s
 lock_wait: 90s
 " => "cache.yaml, line 3: `lock_wait`: lock_wait is 90s, and flight_wait 2s; it can be half of that at most, so that there is time left to load";
+    an_option_of_a_policy_that_is_not_known: "policy: { stale_while_error: 1m }" => "cache.yaml, line 1: `policy.stale_while_error`: unknown field, expected one of `stale_while_revalidate`, `stale_if_error`, `retry_after`, `early_refresh`, `soft_timeout`, `hard_timeout`, `jitter`, `negative_ttl`";
+    a_jitter_in_percent: "namespaces: { users: { policy: { jitter: 10 } } }" => "cache.yaml, line 1: `namespaces.users.policy.jitter`: expected a number from 0 to 1, such as `0.1`";
+    a_negative_early_refresh: "policy: { early_refresh: -1 }" => "cache.yaml, line 1: `policy.early_refresh`: expected a number that is not negative, such as `1`";
     a_compression_that_is_not_known: "
 providers:
   main: { kind: redis, url: redis://localhost, compression: gzip }
@@ -83,7 +86,7 @@ providers:
 namespaces:
   users:
     tll: 10m
-" => "cache.yaml, line 4: `namespaces.users.tll`: unknown field, expected one of `ttl`, `provider`, `codec`, `distributed_lock`";
+" => "cache.yaml, line 4: `namespaces.users.tll`: unknown field, expected one of `ttl`, `provider`, `codec`, `distributed_lock`, `policy`";
     a_field_of_a_disk_that_is_not_known: "
 providers:
   main: { kind: disk, file: cache.redb }

@@ -12,8 +12,10 @@ mod publication;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Orders that are tried of what must hold, and at most of what must not.
+/// Orders that are tried of what must hold.
 const ORDERS: usize = 4_000;
+/// Orders that are tried at most of what must not: the first that breaks it is enough.
+const MOST_ORDERS: usize = 200_000;
 
 /// No order of steps breaks it.
 fn holds(run: impl Fn() + Send + Sync + 'static) {
@@ -22,9 +24,9 @@ fn holds(run: impl Fn() + Send + Sync + 'static) {
 
 /// Some order of steps breaks it.
 fn breaks(run: impl Fn() + Send + Sync + 'static) {
-    let checked = catch_unwind(AssertUnwindSafe(|| shuttle::check_random(run, ORDERS)));
+    let checked = catch_unwind(AssertUnwindSafe(|| shuttle::check_random(run, MOST_ORDERS)));
     assert!(
         checked.is_err(),
-        "{ORDERS} orders of steps show nothing wrong"
+        "{MOST_ORDERS} orders of steps show nothing wrong"
     );
 }
