@@ -401,12 +401,12 @@ async fn cost_of(
     calls
 }
 
-/// An entry carries its key behind the 72 bytes of fixed length.
+/// An entry carries its key behind the 100 bytes of fixed length.
 const COPY_ENTRY: &str = r"
 local value = redis.call('GET', KEYS[1])
 for number = 1, tonumber(ARGV[1]) do
   local key = string.format('cache:n:%06d', number)
-  redis.call('SET', key, string.sub(value, 1, 72) .. key .. string.sub(value, 73 + #key))
+  redis.call('SET', key, string.sub(value, 1, 100) .. key .. string.sub(value, 101 + #key))
 end";
 
 /// A node that lags would otherwise put its lease, and then an older value, in the place of what
