@@ -1,6 +1,6 @@
 //! Every promise where values are sealed: on one server, and on a cluster.
 //!
-//! Counters are no part of it: a number that was stored by `set` is sealed, so that no script can
+//! Limits and locks hold no values. Counters are no part of it: a number that was stored by `set` is sealed, so that no script can
 //! add to it, and `increment` refuses it, as `EncryptionKeys` says.
 
 use cache_core::testkit::Nodes;
@@ -39,9 +39,11 @@ mod on_a_server {
     cache_core::conformance_values!(crate::server());
     cache_core::conformance_expiry!(crate::server());
     cache_core::conformance_loading!(crate::server());
+    cache_core::conformance_policies!(crate::server());
     cache_core::conformance_updates!(crate::server());
     cache_core::conformance_invalidation!(crate::server());
     cache_core::conformance_listing!(crate::server());
+    cache_core::conformance_events!(crate::server());
 }
 
 mod races_on_a_server {
@@ -52,9 +54,11 @@ mod on_a_cluster {
     cache_core::conformance_values!(crate::cluster());
     cache_core::conformance_expiry!(crate::cluster());
     cache_core::conformance_loading!(crate::cluster());
+    cache_core::conformance_policies!(crate::cluster());
     cache_core::conformance_updates!(crate::cluster());
     cache_core::conformance_invalidation!(crate::cluster());
     cache_core::conformance_listing!(crate::cluster());
+    cache_core::conformance_events!(crate::cluster());
 }
 
 mod races_on_a_cluster {
