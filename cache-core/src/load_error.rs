@@ -11,7 +11,8 @@ use crate::error::Error;
 pub enum LoadError<E> {
     /// The loader's own error.
     Failed(E),
-    /// The load did not end in time, which is an error of kind
+    /// The load did not end within the [hard timeout](crate::Policy::hard_timeout), or was dropped after the
+    /// [load timeout](crate::Policy::load_timeout), which is an error of kind
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout); or its task has ended with its runtime, which is one
     /// of kind [`ErrorKind::Unready`](crate::ErrorKind::Unready).
     Unfinished(Error),

@@ -42,6 +42,7 @@ use crate::terms::Ttl;
 /// | [`early_refresh`](Self::early_refresh) | 0: off | factor; 1 is customary | owned | a refresh like that of `stale_while_revalidate`, of a fresh value; needs no stale one |
 /// | [`soft_timeout`](Self::soft_timeout) | none | time after the call | owned, where a stale value is kept | shows what one of the two `stale_…` allows; without either it has nothing to show |
 /// | [`hard_timeout`](Self::hard_timeout) | none | time after the call | owned | an error, even where something stale is kept: that is what a shorter `soft_timeout` is for |
+/// | [`load_timeout`](Self::load_timeout) | 30 s | time after its task began | owned loads in a task of their own | never shorter than `hard_timeout` |
 /// | [`jitter`](Self::jitter) | 0: off | fraction of the time to live, 0 to 1 | all that is stored, but counters | shortens the fresh time only; the time that a value is kept stale begins earlier, and is as long |
 /// | [`negative_ttl`](Self::negative_ttl) | as other values | time to live | owned, borrowed, `get_many_or_load` | a time to live of the result itself comes first; where this is set, a `None` is never shown stale |
 ///
@@ -57,10 +58,11 @@ use crate::terms::Ttl;
 /// shows nothing stale.
 ///
 /// *Tasks.* A refresh in the background is at most one per key and process, counts as
-/// [`Metrics::refreshes`](crate::Metrics::refreshes), and ends with the process. Where there is no
+/// [`Metrics::refreshes`](crate::Metrics::refreshes), and ends with the runtime. A cache runs at most 1,000 at a
+/// time: what else is stale or early is shown without one. Where there is no
 /// Tokio runtime it is a load in the foreground, and the timeouts do not apply. A panic in it is counted
-/// as an error, logged, and leaves the key to the next caller. A load that never ends leaves it to loads that are
-/// not shared: give a loader that can hang a time limit of its own.
+/// as an error, logged, and leaves the key to the next caller. A load that does not end is dropped after
+/// [`load_timeout`](Self::load_timeout), so tasks need a runtime whose timer is enabled.
 ///
 /// *What is stored* is kept as long as the policy of the handle that stores it says: the longer of the two
 /// `stale_…`. What was stored without a policy is gone when its time to live has passed. The HTTP layer takes no
@@ -74,6 +76,7 @@ pub struct Policy {
     early_refresh: f64,
     pub(crate) soft_timeout: Option<Duration>,
     pub(crate) hard_timeout: Option<Duration>,
+    load_timeout: Duration,
     jitter: f64,
     pub(crate) negative_ttl: Option<Duration>,
 }
@@ -88,6 +91,7 @@ impl Policy {
             early_refresh: 0.0,
             soft_timeout: None,
             hard_timeout: None,
+            load_timeout: Duration::from_secs(30),
             jitter: 0.0,
             negative_ttl: None,
         }
@@ -134,10 +138,20 @@ impl Policy {
     }
 
     /// How long a call takes at most, whatever it waits for; then it is
-    /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). The load that he leads or follows goes on and is
-    /// stored. Default: none.
+    /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). The load that he leads or follows goes on, for
+    /// as long as [`load_timeout`](Self::load_timeout) says, and is stored. Default: none.
     pub fn hard_timeout(mut self, span: Duration) -> Self {
         self.hard_timeout = Some(span);
+        self
+    }
+
+    /// How long a load goes on in a task of its own, be it one in the background, or one that a timeout
+    /// may have outlived its caller; never shorter than the hard timeout. Then it is dropped and counted
+    /// as an error, its key rests for [`retry_after`](Self::retry_after) like that of a failed one, and
+    /// one of those who wait for it takes over. Who waits as its first caller gets
+    /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). Default: 30 s.
+    pub fn load_timeout(mut self, span: Duration) -> Self {
+        self.load_timeout = span;
         self
     }
 
@@ -167,6 +181,11 @@ impl Policy {
     /// Whether a value that has been stale for so long is shown without waiting for its load.
     pub(crate) fn revalidates(&self, stale_for: Duration) -> bool {
         stale_for < self.stale_while_revalidate
+    }
+
+    /// How long a load goes on in a task of its own: no caller is to wait for one that was given up.
+    pub(crate) fn load_limit(&self) -> Duration {
+        self.load_timeout.max(self.hard_timeout.unwrap_or_default())
     }
 
     /// Whether a failed load has to be remembered.

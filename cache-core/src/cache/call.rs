@@ -193,7 +193,13 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
         After::Value(value)
     }
 
+    /// Loads past the others, if there is time left for that: all who have waited for one load would
+    /// begin one each, only to drop it.
     async fn alone(self) -> Result<T, LoadError<E>> {
+        let end = self.deadline(self.question.policy.hard_timeout);
+        if end.is_some_and(|end| Instant::now() >= end) {
+            return Err(LoadError::Unfinished(self.cache.unfinished()));
+        }
         let load = self.cache.measure((self.load)(), Result::is_err);
         let loaded = load.await.map(Loaded::into_value);
         self.cache.settled(&self.question, loaded).await

@@ -17,6 +17,7 @@ pub(crate) struct PolicyFields {
     early_refresh: Option<HumanFactor>,
     soft_timeout: Option<HumanDuration>,
     hard_timeout: Option<HumanDuration>,
+    load_timeout: Option<HumanDuration>,
     jitter: Option<HumanFraction>,
     negative_ttl: Option<HumanDuration>,
 }
@@ -26,12 +27,13 @@ type SetSpan = fn(Policy, Duration) -> Policy;
 impl PolicyFields {
     /// The policy with these options changed.
     pub(crate) fn over(&self, mut policy: Policy) -> Policy {
-        let spans: [(_, SetSpan); 6] = [
+        let spans: [(_, SetSpan); 7] = [
             (self.stale_while_revalidate, Policy::stale_while_revalidate),
             (self.stale_if_error, Policy::stale_if_error),
             (self.retry_after, Policy::retry_after),
             (self.soft_timeout, Policy::soft_timeout),
             (self.hard_timeout, Policy::hard_timeout),
+            (self.load_timeout, Policy::load_timeout),
             (self.negative_ttl, Policy::negative_ttl),
         ];
         for (span, set) in spans {

@@ -7,26 +7,39 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::flight::Entered;
 use super::{Engine, Hit, Led, Observed, Question, Ticket};
+
+/// How many values are loaded anew in the background at a time.
+pub(super) const MOST_REFRESHES: usize = 1_000;
 
 /// What a panic has left.
 pub(crate) type Panic = Box<dyn Any + Send>;
 
 impl Engine {
-    /// The right to load anew what is being shown; `None` if somebody loads it already, or has just
-    /// failed to.
-    pub(crate) fn refresh(self: &Arc<Self>, question: &Question, shown: &Hit) -> Option<Led> {
+    /// The right to load anew what is being shown, and the room to; `None` if somebody loads it already,
+    /// or has just failed to, or too many others are loaded in the background.
+    pub(crate) fn refresh(
+        self: &Arc<Self>,
+        question: &Question,
+        shown: &Hit,
+    ) -> Option<(Led, OwnedSemaphorePermit)> {
         let now = self.clock.now();
         if self.resting.has(&question.key, now) {
             return None;
         }
+        let room = Arc::clone(&self.refreshes).try_acquire_owned().ok()?;
         match self.flights.enter(question, &self.log, now) {
-            Entered::Lead(flight) => Some(Led {
-                ticket: Ticket::new(self, flight, question),
-                observed: Some(Observed::Useful(shown.id())),
-                why: None,
-            }),
+            Entered::Lead(flight) => {
+                let led = Led {
+                    ticket: Ticket::new(self, flight, question),
+                    observed: Some(Observed::Useful(shown.id())),
+                    why: None,
+                };
+                Some((led, room))
+            }
             Entered::Follow(_) | Entered::Occupied => None,
         }
     }
@@ -48,6 +61,19 @@ impl Engine {
         let now = self.clock.now();
         let until = now.saturating_add(policy.retry_after);
         self.resting.begin(&question.key, now, until);
+    }
+
+    /// Counts and logs that a load was dropped because it did not end.
+    pub(crate) fn timed_out(&self, question: &Question) {
+        self.loaded(question, false);
+        question.counters.error();
+        if self.warned.due(self.clock.now()) {
+            tracing::warn!(
+                provider = self.provider.name(),
+                namespace = question.counters.namespace(),
+                "a load took longer than the load timeout and was dropped (told at most once a second)"
+            );
+        }
     }
 
     /// Counts and logs a panic that no caller is told of.

@@ -24,8 +24,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use background::MOST_REFRESHES;
 pub(crate) use background::{Panic, caught};
 pub(crate) use join::join_all;
 pub(crate) use look::Look;
@@ -69,6 +71,8 @@ pub(crate) struct Engine {
     /// Who changes a value by what it is, one after another.
     updates: Queue,
     resting: Resting,
+    /// The room for loads in the background.
+    refreshes: Arc<Semaphore>,
     /// For callers to whom none applies.
     pub(crate) no_policy: Arc<Policy>,
 }
@@ -149,6 +153,7 @@ impl Engine {
             warned: Throttle::default(),
             updates: Queue::new(),
             resting: Resting::default(),
+            refreshes: Arc::new(Semaphore::new(MOST_REFRESHES)),
             no_policy: Arc::default(),
         }
     }

@@ -186,3 +186,30 @@ fn a_refresh_that_ends_with_its_runtime_leaves_nothing_locked() {
         bench.comes_to_hold("new").await;
     });
 }
+
+#[tokio::test]
+async fn no_more_values_are_loaded_in_the_background_than_there_is_room_for() {
+    const MOST: usize = 1_000;
+    let bench = Bench::new(revalidating());
+    let keys: Vec<_> = (0..=MOST).map(|index| format!("k{index}")).collect();
+    for key in &keys {
+        assert_eq!(bench.read_at(key).await.unwrap(), "old");
+    }
+    bench.clock.advance(TTL);
+    let (gate, held) = Gate::new();
+    bench.source.is_held(held);
+    for key in &keys {
+        assert_eq!(bench.read_at(key).await.unwrap(), "old");
+    }
+    let loaded = keys.len() + MOST;
+    bench.source.has_loaded(loaded).await;
+    tokio::task::yield_now().await;
+    assert_eq!(bench.source.loads(), loaded);
+    gate.open();
+    eventually("all have ended", || {
+        bench.cache.metrics().loads as usize == loaded
+    })
+    .await;
+    assert_eq!(bench.read_at(&keys[MOST]).await.unwrap(), "old");
+    bench.source.has_loaded(loaded + 1).await;
+}

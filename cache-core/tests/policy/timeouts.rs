@@ -132,6 +132,87 @@ async fn a_load_that_fails_when_its_caller_is_gone_lets_the_key_rest() {
     assert_eq!(bench.source.loads(), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_load_that_hangs_leaves_its_key_to_the_next_caller_after_the_load_timeout() {
+    let bench = Bench::new(hard().load_timeout(HARD * 3 / 2));
+    let (_gate, held) = Gate::new();
+    bench.source.is_held(held);
+    let start = Instant::now();
+    assert_eq!(unfinished(read(&bench).await), ErrorKind::Timeout);
+    bench.source.change(|answer| answer.held = None);
+    let following = read(&bench).await;
+    assert_eq!(following.unwrap(), "old", "he takes over");
+    assert!(
+        start.elapsed() <= HARD * 3 / 2 + STEP * 100,
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(bench.source.loads(), 2);
+    assert_eq!(bench.cache.metrics().errors, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_hangs_is_dropped_after_the_load_timeout_and_its_key_rests() {
+    let bench = Bench::stale(revalidating().load_timeout(HARD), TICK).await;
+    let (gate, held) = Gate::new();
+    bench.source.is_held(held);
+    assert_eq!(bench.read().await.unwrap(), "old");
+    gate.entered().await;
+    bench.source.change(|answer| answer.held = None);
+    sleep(HARD + STEP * 100).await;
+    assert_eq!(bench.cache.metrics().errors, 1);
+    assert_eq!(bench.read().await.unwrap(), "old");
+    assert_eq!(bench.source.loads(), 2, "it rests");
+    bench.clock.advance(SECOND);
+    assert_eq!(bench.read().await.unwrap(), "old");
+    bench.comes_to_hold("new").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_who_waits_for_a_load_that_is_dropped_is_told() {
+    let policy = forgiving().soft_timeout(SOFT).load_timeout(HARD);
+    let bench = Bench::stale(policy, TICK).await;
+    let (gate, held) = Gate::new();
+    bench.source.is_held(held);
+    let reading = bench.spawn_read();
+    gate.entered().await;
+    bench.cache.delete(KEY).await.unwrap();
+    let start = Instant::now();
+    assert_eq!(unfinished(reading.await.unwrap()), ErrorKind::Timeout);
+    assert!(
+        start.elapsed() <= HARD + STEP * 100,
+        "{:?}",
+        start.elapsed()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_load_timeout_takes_no_time_from_who_waits_until_the_hard_one() {
+    let bench = Bench::new(hard().load_timeout(STEP));
+    let (gate, held) = Gate::new();
+    bench.source.is_held(held);
+    let reading = bench.spawn_read();
+    gate.entered().await;
+    sleep(HARD / 2).await;
+    gate.open();
+    assert_eq!(reading.await.unwrap().unwrap(), "old");
+}
+
+/// 5 s is how long callers wait for another's load if nothing else is said.
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_until_the_hard_timeout_begins_no_load_of_his_own() {
+    let wait = Duration::from_secs(5);
+    let bench = Bench::new(Policy::new().hard_timeout(wait));
+    let (gate, held) = Gate::new();
+    bench.source.is_held(held);
+    let callers: Vec<_> = (0..20).map(|_| bench.spawn_read()).collect();
+    gate.entered().await;
+    for caller in callers {
+        assert_eq!(unfinished(caller.await.unwrap()), ErrorKind::Timeout);
+    }
+    assert_eq!(bench.source.loads(), 1);
+}
+
 #[tokio::test]
 async fn a_loader_that_ends_with_its_caller_has_no_timeouts() {
     let bench = Bench::stale(forgiving().soft_timeout(SOFT).hard_timeout(STEP), TICK).await;

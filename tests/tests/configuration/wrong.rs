@@ -53,7 +53,7 @@ providers:
 flight_wait: 2s
 lock_wait: 90s
 " => "cache.yaml, line 3: `lock_wait`: lock_wait is 90s, and flight_wait 2s; it can be half of that at most, so that there is time left to load";
-    an_option_of_a_policy_that_is_not_known: "policy: { stale_while_error: 1m }" => "cache.yaml, line 1: `policy.stale_while_error`: unknown field, expected one of `stale_while_revalidate`, `stale_if_error`, `retry_after`, `early_refresh`, `soft_timeout`, `hard_timeout`, `jitter`, `negative_ttl`";
+    an_option_of_a_policy_that_is_not_known: "policy: { stale_while_error: 1m }" => "cache.yaml, line 1: `policy.stale_while_error`: unknown field, expected one of `stale_while_revalidate`, `stale_if_error`, `retry_after`, `early_refresh`, `soft_timeout`, `hard_timeout`, `load_timeout`, `jitter`, `negative_ttl`";
     a_jitter_in_percent: "namespaces: { users: { policy: { jitter: 10 } } }" => "cache.yaml, line 1: `namespaces.users.policy.jitter`: expected a number from 0 to 1, such as `0.1`";
     a_negative_early_refresh: "policy: { early_refresh: -1 }" => "cache.yaml, line 1: `policy.early_refresh`: expected a number that is not negative, such as `1`";
     a_compression_that_is_not_known: "

@@ -1,10 +1,12 @@
 //! The loads of a call: with its caller, in a task of their own, and in the background.
 
+use std::future::Future;
 use std::panic::resume_unwind;
+use std::pin::pin;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Call;
 use crate::cache::Cache;
@@ -15,7 +17,12 @@ use crate::loaded::Loaded;
 use crate::value::Value;
 
 /// How a load in a task of its own has ended.
-type Ended<T, E> = Result<Result<T, E>, Panic>;
+enum Ended<R> {
+    Done(R),
+    Panicked(Panic),
+    /// It was dropped.
+    TimedOut,
+}
 
 impl<T: Value, E: Send + 'static> Call<T, E> {
     /// Loads anew what is being shown, in a task of its own, unless somebody does already. Without a
@@ -25,14 +32,16 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
             return;
         };
         let engine = self.cache.engine();
-        let Some(led) = engine.refresh(&self.question, shown) else {
+        let Some((led, room)) = engine.refresh(&self.question, shown) else {
             return;
         };
         let (cache, question) = (self.cache.clone(), self.question.clone());
         runtime.spawn(async move {
-            if caught(self.load_in_background(led)).await.is_err() {
+            let load = self.load_in_background(led);
+            if let Ended::Panicked(_) = cache.detached(&question, load).await {
                 cache.engine().panicked(&question);
             }
+            drop(room);
         });
     }
 
@@ -80,10 +89,10 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
     }
 
     /// Loads, and tells whoever still waits; a panic that nobody hears of is counted and logged.
-    async fn load_for(self, led: Led, caller: oneshot::Sender<Ended<T, E>>) {
+    async fn load_for(self, led: Led, caller: oneshot::Sender<Ended<Result<T, E>>>) {
         let (cache, question) = (self.cache.clone(), self.question.clone());
-        let loaded = caught(self.load_led(led)).await;
-        if let Err(Err(_)) = caller.send(loaded) {
+        let ended = cache.detached(&question, self.load_led(led)).await;
+        if let Err(Ended::Panicked(_)) = caller.send(ended) {
             cache.engine().panicked(&question);
         }
     }
@@ -105,12 +114,26 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
 }
 
 impl Cache {
+    /// Drives a load in a task of its own, until it ends or has taken too long.
+    async fn detached<F: Future>(&self, question: &Question, load: F) -> Ended<F::Output> {
+        let mut load = pin!(caught(load));
+        match timeout(question.policy.load_limit(), &mut load).await {
+            Ok(Ok(output)) => Ended::Done(output),
+            Ok(Err(panic)) => Ended::Panicked(panic),
+            Err(_) => {
+                // The load is dropped after this: whoever takes over finds the key at rest.
+                self.engine().timed_out(question);
+                Ended::TimedOut
+            }
+        }
+    }
+
     /// Waits for a load in a task of its own; from `soft` on, what is stale is shown instead.
     async fn wait<T: Value, E>(
         &self,
         question: &Question,
         soft: Option<Instant>,
-        mut load: oneshot::Receiver<Ended<T, E>>,
+        mut load: oneshot::Receiver<Ended<Result<T, E>>>,
     ) -> Result<T, LoadError<E>> {
         let in_time = match soft {
             Some(end) => timeout_at(end, &mut load).await.ok(),
@@ -124,10 +147,16 @@ impl Cache {
             },
         };
         match ended {
-            Ok(Ok(loaded)) => self.settled(question, loaded).await,
-            Ok(Err(panic)) => resume_unwind(panic),
+            Ok(Ended::Done(loaded)) => self.settled(question, loaded).await,
+            Ok(Ended::Panicked(panic)) => resume_unwind(panic),
+            Ok(Ended::TimedOut) => Err(LoadError::Unfinished(self.timed_out())),
             Err(_) => Err(LoadError::Unfinished(self.abandoned())),
         }
+    }
+
+    fn timed_out(&self) -> Error {
+        let message = "the load took longer than the load timeout, and was dropped";
+        self.during("get_or_load", Error::new(ErrorKind::Timeout, message))
     }
 
     fn abandoned(&self) -> Error {
