@@ -44,7 +44,7 @@ use crate::terms::Ttl;
 /// | [`hard_timeout`](Self::hard_timeout) | none | time after the call | owned | an error, even where something stale is kept: that is what a shorter `soft_timeout` is for |
 /// | [`load_timeout`](Self::load_timeout) | 30 s | time after its task began | owned loads in a task of their own | never shorter than `hard_timeout` |
 /// | [`jitter`](Self::jitter) | 0: off | fraction of the time to live, 0 to 1 | all that is stored, but counters | shortens the fresh time only; the time that a value is kept stale begins earlier, and is as long |
-/// | [`negative_ttl`](Self::negative_ttl) | as other values | time to live | owned, borrowed, `get_many_or_load` | a time to live of the result itself comes first; where this is set, a `None` is never shown stale |
+/// | [`negative_ttl`](Self::negative_ttl) | as other values | time to live | owned, borrowed, `get_many_or_load` | a time to live of the result itself comes first; where this is set, a `None` is never shown stale; zero stores none, and takes a stale value away |
 ///
 /// *Invalidation.* What was invalidated is not stale: no policy shows it, whatever was kept. A load
 /// that began before the invalidation is not stored, be it in a task of its own.
@@ -65,7 +65,8 @@ use crate::terms::Ttl;
 /// [`load_timeout`](Self::load_timeout), so tasks need a runtime whose timer is enabled.
 ///
 /// *What is stored* is kept as long as the policy of the handle that stores it says: the longer of the two
-/// `stale_…`. What was stored without a policy is gone when its time to live has passed. The HTTP layer takes no
+/// `stale_…`. What was stored without a policy is gone when its time to live has passed. A load that succeeds and whose
+/// result is not stored takes the stale value away: what is newer is known. The HTTP layer takes no
 /// policy: it goes by RFC 9111.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[must_use]

@@ -122,23 +122,30 @@ impl Cache {
         outcome: &O,
         followed: &Followed,
     ) -> Asked<R> {
-        if self.engine().rests(question)
-            && let Some(stored) = self.instead_of_error(question).await
+        if let Followed::Failed(shared) = followed
+            && let Some(result) = outcome.unshared(shared)
         {
-            return Asked::Answer(outcome.restored(stored));
+            return Asked::Answer(self.unless_error(question, outcome, result).await);
         }
-        let shared = match followed {
-            Followed::Failed(shared) => outcome.unshared(shared),
-            _ => None,
-        };
-        shared.map_or(Asked::Alone, Asked::Answer)
+        if !self.engine().rests(question) {
+            return Asked::Alone;
+        }
+        let instead = self.instead_of_error(question).await;
+        instead.map_or(Asked::Alone, |stored| {
+            Asked::Answer(outcome.restored(stored))
+        })
     }
 }
 
 async fn settle<R, O: Outcome<R>>(ticket: Ticket, result: &R, outcome: &O, options: EntryOptions) {
     if let Some(value) = outcome.stored(result) {
         ticket.publish(value, options).await;
-    } else if let Some(shared) = outcome.shared(result) {
+        return;
+    }
+    if !outcome.is_error(result) {
+        ticket.outdate().await;
+    }
+    if let Some(shared) = outcome.shared(result) {
         ticket.fail(shared);
     } else {
         ticket.unshared();

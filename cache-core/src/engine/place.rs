@@ -5,8 +5,10 @@ use std::sync::Arc;
 use super::flight::Entered;
 use super::ticket::{Follower, Ticket, Turn};
 use super::{Engine, Look, Question};
-use crate::entry::EntryId;
+use crate::entry::{EntryId, Meta};
+use crate::error::Result;
 use crate::metrics::Miss;
+use crate::provider::Slot;
 
 /// What a caller has seen at a key that he is going to load.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,16 @@ pub(crate) enum Observed {
     Unfit(EntryId),
     /// This, which can be shown until the load's value takes its place.
     Useful(EntryId),
+}
+
+impl Observed {
+    /// What stays until the load's value takes its place.
+    pub(super) fn useful(self) -> Option<EntryId> {
+        match self {
+            Self::Useful(id) => Some(id),
+            Self::Nothing | Self::Unfit(_) => None,
+        }
+    }
 }
 
 /// A caller's place among those who want a key.
@@ -61,6 +73,19 @@ impl Engine {
                 counters.miss(Miss::WrongOwner);
                 Place::Alone
             }
+        }
+    }
+
+    /// Takes away the entry with this id, if it has expired.
+    pub(super) async fn outdate(&self, key: &str, id: EntryId) -> Result<()> {
+        let slots = self.provider.get(&[key]).await?;
+        let now = self.clock.now();
+        let is_old = |meta: &Meta| meta.id == id && meta.is_expired(now);
+        match slots.first() {
+            Some(Slot::Entry(entry)) if is_old(entry.meta()) => {
+                self.provider.remove(&[(key.into(), id)]).await
+            }
+            _ => Ok(()),
         }
     }
 

@@ -94,7 +94,7 @@ impl Engine {
             Leased::Standing(lease) => (lease, false),
             Leased::Lease(lease) => {
                 // Already here, so that it is given back if the caller goes away.
-                ticket.hold(lease);
+                ticket.hold(lease, observed.useful());
                 (lease, true)
             }
         };

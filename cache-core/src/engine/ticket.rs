@@ -151,6 +151,8 @@ pub struct Ticket {
     /// Whether the lease is that of another process's load, which this one has joined.
     joined: bool,
     promotion: Option<Promotion>,
+    /// The entry that stays until the value takes its place.
+    beside: Option<EntryId>,
     policy: Arc<Policy>,
     /// How long the load has taken, in microseconds.
     load_time: AtomicU64,
@@ -168,6 +170,7 @@ impl Ticket {
             lease: None,
             joined: false,
             promotion: None,
+            beside: None,
             policy: Arc::clone(&question.policy),
             load_time: AtomicU64::new(0),
             landed: false,
@@ -182,8 +185,9 @@ impl Ticket {
         self.promotion.take()
     }
 
-    pub(super) fn hold(&mut self, lease: Lease) {
+    pub(super) fn hold(&mut self, lease: Lease, beside: Option<EntryId>) {
         self.lease = Some(lease);
+        self.beside = beside;
     }
 
     /// Stores under another load's lease, whichever of the two is done first.
@@ -276,11 +280,15 @@ impl Ticket {
             Ok(terms) => terms,
             Err(error) => {
                 self.engine.failed(&error, &self.counters);
+                self.outdate().await;
                 self.unshared();
                 return Published::Refused;
             }
         };
         let storable = !terms.ttl.is_zero();
+        if !storable {
+            self.outdate().await;
+        }
         let entry = Arc::new(self.entry(value, terms));
         let stored = storable && self.fill(&entry).await;
         self.land(State::Value(entry));
@@ -328,6 +336,21 @@ impl Ticket {
                 self.engine.failed(&error, &self.counters);
                 false
             }
+        }
+    }
+
+    /// Takes away what the load ran beside, if that has expired: the result is newer, and where it is not
+    /// stored, nobody is to be shown the older one. To be called before the ticket is given up.
+    ///
+    /// Dropping the future leaves it there or not.
+    pub(crate) async fn outdate(&self) {
+        // Beside a joined load it is left to that one, whose lease may lie with the entry.
+        let is_own = self.lease.is_some() && !self.joined;
+        let Some(id) = self.beside.filter(|_| is_own) else {
+            return;
+        };
+        if let Err(error) = self.engine.outdate(self.flight.key(), id).await {
+            self.engine.failed(&error, &self.counters);
         }
     }
 

@@ -123,6 +123,36 @@ async fn a_functions_error_is_replaced_where_the_policy_of_its_cache_says_so() {
     }
 }
 
+#[cached(cache = bench.cache, key_prefix = "towns", key = "town")]
+async fn town(bench: &Bench, held: Option<Held>) -> Result<u32, u8> {
+    bench.source.loads.fetch_add(1, Ordering::SeqCst);
+    let Some(held) = held else {
+        return Ok(1);
+    };
+    held.pass().await;
+    Err(7)
+}
+
+#[tokio::test]
+async fn a_functions_error_is_replaced_for_those_who_wait_too_rest_or_no_rest() {
+    let bench = Bench::new(forgiving().retry_after(Duration::ZERO));
+    assert_eq!(town(&bench, None).await, Ok(1));
+    bench.clock.advance(TTL);
+    let (gate, held) = Gate::new();
+    let call = || {
+        let (bench, held) = (bench.clone(), held.clone());
+        tokio::spawn(async move { town(&bench, Some(held)).await })
+    };
+    let leading = call();
+    gate.entered().await;
+    let following = call();
+    eventually("it waits", || followers(&bench.cache, "towns:town") == 1).await;
+    gate.open();
+    assert_eq!(leading.await.unwrap(), Ok(1));
+    assert_eq!(following.await.unwrap(), Ok(1));
+    assert_eq!(bench.source.loads(), 2, "the error was shared");
+}
+
 #[tokio::test]
 async fn a_functions_none_is_no_error() {
     let bench = Bench::new(forgiving());

@@ -1,7 +1,8 @@
 //! Under which terms values are stored: jitter, negative caching, and terms of one result.
 
 use cache_core::engine::Turn;
-use cache_core::{EntryOptions, Owner, Ttl};
+use cache_core::testkit::{Gate, eventually};
+use cache_core::{EntryOptions, Owner, Ttl, cached};
 
 use crate::*;
 
@@ -111,6 +112,72 @@ async fn a_result_has_terms_of_its_own_which_come_first() {
     let read: Result<i32, _> = bench.cache.get_or_load(KEY, load).await;
     assert_eq!(read.unwrap(), 1);
     assert!(!bench.cache.exists(KEY).await.unwrap());
+}
+
+fn passing(value: &str) -> Loaded<String> {
+    Loaded::new(value.to_owned()).ttl(Duration::ZERO)
+}
+
+#[tokio::test]
+async fn a_stale_value_goes_when_a_newer_result_is_not_stored() {
+    let bench = Bench::stale(forgiving(), TICK).await;
+    bench
+        .source
+        .change(|answer| answer.value = Ok(passing("new")));
+    assert_eq!(bench.read().await.unwrap(), "new");
+    bench.source.fails();
+    assert_eq!(failed(bench.read().await), "no", "not the oldest");
+
+    let bench = Bench::stale(revalidating(), TICK).await;
+    bench
+        .source
+        .change(|answer| answer.value = Ok(passing("new")));
+    assert_eq!(bench.read().await.unwrap(), "old");
+    let goes = || bench.cache.metrics().loads == 2;
+    eventually("the refresh ends", goes).await;
+    assert_eq!(bench.read().await.unwrap(), "new");
+}
+
+#[cached(cache = bench.cache, key = "found")]
+async fn find_in(bench: &Bench, found: Result<Option<u8>, u8>) -> Result<Option<u8>, u8> {
+    bench.source.loads.fetch_add(1, Ordering::SeqCst);
+    found
+}
+
+#[tokio::test]
+async fn a_stale_value_goes_when_a_function_finds_nothing_any_more() {
+    let bench = Bench::new(forgiving());
+    assert_eq!(find_in(&bench, Ok(Some(1))).await, Ok(Some(1)));
+    bench.clock.advance(TTL);
+    assert_eq!(find_in(&bench, Ok(None)).await, Ok(None));
+    assert_eq!(find_in(&bench, Err(7)).await, Err(7));
+}
+
+#[tokio::test]
+async fn what_is_fresh_or_was_written_meanwhile_stays_when_a_result_is_not_stored() {
+    let bench = Bench::stale(forgiving(), TICK).await;
+    let (gate, held) = Gate::new();
+    bench.source.is_held(held);
+    bench
+        .source
+        .change(|answer| answer.value = Ok(passing("new")));
+    let reading = bench.spawn_read();
+    gate.entered().await;
+    bench.cache.set(KEY, "set").await.unwrap();
+    gate.open();
+    assert_eq!(reading.await.unwrap().unwrap(), "new");
+    assert_eq!(bench.get().await.as_deref(), Some("set"));
+
+    let bench = Bench::new(Policy::new().early_refresh(1e300));
+    bench.source.change(|answer| answer.takes = SECOND);
+    assert_eq!(bench.read().await.unwrap(), "old");
+    bench
+        .source
+        .change(|answer| answer.value = Ok(passing("new")));
+    assert_eq!(bench.read().await.unwrap(), "old");
+    let ends = || bench.cache.metrics().loads == 2;
+    eventually("the refresh ends", ends).await;
+    assert_eq!(bench.get().await.as_deref(), Some("old"));
 }
 
 #[tokio::test]
