@@ -63,6 +63,8 @@ async fn nodes(two: bool, tier: Option<MemoryTier>) -> Nodes {
 #[derive(Clone)]
 enum Load {
     Value(&'static str, Duration),
+    /// This, which takes a moment.
+    Slow(&'static str, Duration),
     Held(Held, Option<&'static str>),
     Fail,
 }
@@ -89,6 +91,10 @@ impl Reader {
             loads.fetch_add(1, Ordering::SeqCst);
             let (value, ttl) = match load {
                 Load::Value(value, ttl) => (value, ttl),
+                Load::Slow(value, ttl) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    (value, ttl)
+                }
                 Load::Held(held, value) => {
                     held.pass().await;
                     (value.ok_or("no")?, MINUTE)
@@ -319,6 +325,51 @@ async fn with_the_distributed_lock_one_of_two_nodes_refreshes() {
     gate.open();
     two.comes_to_see("new").await;
     assert_eq!((one.loads(), two.loads()), (1, 0));
+}
+
+/// A node that refreshes a value early, and is still at it when the value has expired; another with
+/// the same terms.
+async fn expired_while_it_is_refreshed(nodes: &Nodes) -> (Reader, Reader, Gate) {
+    let policy = Policy::new().early_refresh(1e300);
+    let [one, two] = [&nodes.reader, &nodes.actor]
+        .map(|node| Reader::new(&node.with_distributed_lock(true), policy));
+    assert_eq!(one.read(Load::Slow("old", TTL * 4)).await.unwrap(), "old");
+    let (gate, held) = Gate::new();
+    let load = Load::Held(held, Some("new"));
+    assert_eq!(one.read(load).await.unwrap(), "old");
+    gate.entered().await;
+    while one.get().await.is_some() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    (one, two, gate)
+}
+
+#[tokio::test]
+async fn a_refresh_keeps_its_lease_when_the_value_expires_meanwhile_and_nothing_is_kept() {
+    let nodes = nodes(true, None).await;
+    let (one, two, gate) = expired_while_it_is_refreshed(&nodes).await;
+    let reading = two.spawn(Load::Value("other", MINUTE));
+    // It asks for the lease, and waits: there is nothing else to be seen of that.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    gate.open();
+    assert_eq!(reading.await.unwrap().unwrap(), "new");
+    assert_eq!((one.loads(), two.loads()), (2, 0));
+    one.comes_to_see("new").await;
+}
+
+#[tokio::test]
+async fn what_a_refresh_finds_another_node_has_loaded_is_copied_into_the_memory_tier() {
+    let nodes = nodes(true, Some(MemoryTier::new())).await;
+    let two = Reader::new(&nodes.actor, Policy::new().early_refresh(1e300));
+    let old = Load::Slow("old", MINUTE);
+    assert_eq!(two.read(old).await.unwrap(), "old");
+    let one = Reader::new(&nodes.reader, Policy::new().early_refresh(1e300));
+    assert_eq!(one.read(Load::Value("new", MINUTE)).await.unwrap(), "old");
+    one.comes_to_see("new").await;
+    assert_eq!(two.get().await.as_deref(), Some("old"), "a copy");
+    assert_eq!(two.read(Load::Fail).await.unwrap(), "old");
+    two.comes_to_see("new").await;
+    assert_eq!(two.loads(), 1);
 }
 
 #[tokio::test]

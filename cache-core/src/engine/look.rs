@@ -4,12 +4,10 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use super::near::{Near, Promotion};
 use super::ticket::Hit;
 use super::{Engine, Observed, Question};
-use crate::clock::Timestamp;
 use crate::entry::Entry;
 use crate::error::Result;
 use crate::metrics::Miss;
@@ -178,24 +176,24 @@ impl Engine {
         let source = self.source;
         match self.judge(&question.key, &entry, question.owner, now, publication) {
             Ok(()) => Look::Hit(Hit::new(entry, now, source)),
-            Err(Miss::Expired) => match self.stale_for(question, &entry, now) {
-                Some(age) if age < question.shows_stale_for => {
-                    Look::Stale(Hit::new(entry, now, source))
+            Err(Miss::Expired) if self.is_outdated_only(question, &entry) => {
+                match entry.meta().stale_for(now) {
+                    Some(age) if age < question.shows_stale_for => {
+                        Look::Stale(Hit::new(entry, now, source))
+                    }
+                    // Kept or not: another process's load may run beside it, whose lease goes with it.
+                    _ => miss(Miss::Expired, Observed::Useful(id)),
                 }
-                Some(_) => miss(Miss::Expired, Observed::Useful(id)),
-                None => miss(Miss::Expired, Observed::Unfit(id)),
-            },
+            }
             Err(why) => miss(why, Observed::Unfit(id)),
         }
     }
 
-    /// For how long an entry has been stale that is of use to somebody. What was invalidated is not
+    /// Whether nothing but its age keeps an expired entry from being shown. What was invalidated is not
     /// stale.
-    fn stale_for(&self, question: &Question, entry: &Entry, now: Timestamp) -> Option<Duration> {
+    fn is_outdated_only(&self, question: &Question, entry: &Entry) -> bool {
         let meta = entry.meta();
-        let age = meta.stale_for(now)?;
-        let is_of_use = meta.owner == question.owner && self.log.is_visible(&question.key, meta);
-        is_of_use.then_some(age)
+        meta.owner == question.owner && self.log.is_visible(&question.key, meta)
     }
 }
 

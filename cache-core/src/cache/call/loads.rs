@@ -47,12 +47,14 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
 
     async fn load_in_background(self, led: Led) {
         let engine = self.cache.engine();
-        let Turn::Lead(ticket) = engine.lead(&self.question, led).await else {
-            return;
-        };
-        if ticket.is_storable() {
-            self.cache.counters().refresh();
-            drop(self.load(ticket).await);
+        match engine.lead(&self.question, led).await {
+            Turn::Lead(ticket) if ticket.is_storable() => {
+                self.cache.counters().refresh();
+                drop(self.load(ticket).await);
+            }
+            // Reading what another process has loaded copies it into the memory tier.
+            Turn::Hit(hit) => drop(hit.value::<T>()),
+            Turn::Lead(_) | Turn::Follow(_) | Turn::Alone => {}
         }
     }
 
