@@ -87,6 +87,8 @@ impl Near {
         let is_capped = expires != meta.expires;
         Meta {
             expires,
+            // A copy is never shown stale.
+            kept_for: Duration::ZERO,
             load_time: match is_capped {
                 true => Duration::ZERO,
                 false => meta.load_time,
@@ -229,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_ends_before_its_entry_is_not_one_to_be_loaded_early() {
+    fn a_copy_is_not_kept_and_one_that_ends_before_its_entry_is_not_to_be_loaded_early() {
         let (minute, second) = (Duration::from_secs(60), Duration::from_secs(1));
         for (max_ttl, load_time) in [(second, Duration::ZERO), (minute * 2, second)] {
             let mut tier = tier();
@@ -244,7 +246,7 @@ mod tests {
             };
             tier.fence().entry(&entry.with_meta(meta));
             let copy = tier.near.get(KEY).unwrap();
-            assert_eq!(copy.meta().kept_for, minute);
+            assert_eq!(copy.meta().kept_for, Duration::ZERO);
             assert_eq!(copy.meta().load_time, load_time);
         }
     }

@@ -2,43 +2,64 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 
 /// With more, the next failed loads are not remembered: they are tried again earlier.
 const MOST: usize = 4_096;
 
+/// How often a full table is looked through for those that are over.
+const SCAN_EVERY: Duration = Duration::from_millis(100);
+
 /// The keys that rest, each until a moment of its own.
 #[derive(Debug, Default)]
-pub(super) struct Resting(Mutex<HashMap<Arc<str>, Timestamp>>);
+pub(super) struct Resting(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    keys: HashMap<Arc<str>, Timestamp>,
+    scanned: Option<Timestamp>,
+}
+
+impl Table {
+    /// Makes room in a full table, unless that was tried just now: an outage lets a great many loads
+    /// fail, and each looks for room.
+    fn scan(&mut self, now: Timestamp) {
+        let waits = |scanned: Timestamp| now.since(scanned) < SCAN_EVERY;
+        if self.keys.len() < MOST || self.scanned.is_some_and(waits) {
+            return;
+        }
+        self.scanned = Some(now);
+        self.keys.retain(|_, until| now < *until);
+    }
+}
 
 impl Resting {
     /// Lets a key rest from now on.
     pub(super) fn begin(&self, key: &Arc<str>, now: Timestamp, until: Timestamp) {
         let mut resting = self.lock();
-        if resting.len() >= MOST {
-            resting.retain(|_, until| now < *until);
-        }
-        if resting.len() < MOST {
-            resting.insert(Arc::clone(key), until);
+        resting.scan(now);
+        if resting.keys.len() < MOST {
+            resting.keys.insert(Arc::clone(key), until);
         }
     }
 
     /// A load of the key has succeeded.
     pub(super) fn end(&self, key: &str) {
-        self.lock().remove(key);
+        self.lock().keys.remove(key);
     }
 
     pub(super) fn has(&self, key: &str, now: Timestamp) -> bool {
         let mut resting = self.lock();
-        match resting.get(key) {
+        match resting.keys.get(key) {
             Some(until) if now < *until => true,
-            Some(_) => resting.remove(key).is_none(),
+            Some(_) => resting.keys.remove(key).is_none(),
             None => false,
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Timestamp>> {
+    fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -57,7 +78,7 @@ mod tests {
         resting.begin(&key, at(0), at(10));
         assert!(resting.has("k", at(9)));
         assert!(!resting.has("k", at(10)));
-        assert!(resting.lock().is_empty());
+        assert!(resting.lock().keys.is_empty());
         resting.begin(&key, at(0), at(10));
         resting.end("k");
         assert!(!resting.has("k", at(9)));
@@ -70,9 +91,15 @@ mod tests {
         for index in 0..MOST + 10 {
             resting.begin(&key(index), at(0), at(10));
         }
-        assert_eq!(resting.lock().len(), MOST);
+        assert_eq!(resting.lock().keys.len(), MOST);
         assert!(!resting.has(&key(MOST), at(5)));
-        resting.begin(&key(MOST), at(10), at(20));
-        assert_eq!(resting.lock().len(), 1);
+        resting.begin(&key(MOST), at(99), at(200));
+        assert_eq!(
+            resting.lock().keys.len(),
+            MOST,
+            "not looked through again so soon"
+        );
+        resting.begin(&key(MOST), at(100), at(200));
+        assert_eq!(resting.lock().keys.len(), 1);
     }
 }
