@@ -41,6 +41,8 @@ pub(super) struct Call<T, E> {
     options: EntryOptions,
     load: Load<T, E>,
     unfit: usize,
+    /// The soft timeout has passed, and there was nothing to show: whatever comes next is waited for.
+    waits_on: bool,
 }
 
 /// What a look came to.
@@ -76,6 +78,7 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
             options,
             load,
             unfit: 0,
+            waits_on: false,
         }
     }
 
@@ -125,7 +128,7 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
                 }
             };
         }
-        let keeps = matches!(looked, Look::Stale(_));
+        let keeps = matches!(looked, Look::Stale(_)) && !self.waits_on;
         Looked::Place(engine.place(&self.question, &looked), keeps)
     }
 
@@ -177,8 +180,7 @@ impl<T: Value, E: Send + 'static> Call<T, E> {
             None => {
                 self.cache.counters().miss(Miss::Expired);
                 let shown = self.cache.instead_of_wait(&self.question).await;
-                // Whatever comes next is waited for.
-                self.question.shows_stale_for = Duration::ZERO;
+                self.waits_on = true;
                 shown.map_or(After::Again, After::Value)
             }
         }

@@ -70,6 +70,30 @@ async fn who_waits_for_anothers_load_waits_no_longer_than_he_was_told() {
     bench.comes_to_hold("new").await;
 }
 
+/// Who has waited in vain is shown a stale value that has come since, if his own load fails.
+#[tokio::test(start_paused = true)]
+async fn a_soft_timeout_that_had_nothing_to_show_leaves_stale_if_error_as_it_is() {
+    let bench = Bench::stale(forgiving().soft_timeout(SOFT), TICK).await;
+    let (first, held) = Gate::new();
+    bench.source.is_held(held);
+    let leading = bench.spawn_read();
+    first.entered().await;
+    sleep(SOFT / 2).await;
+    let following = bench.spawn_read();
+    sleep(SOFT / 4).await;
+    bench.cache.delete(KEY).await.unwrap();
+    let (second, held) = Gate::new();
+    bench.source.is_held(held);
+    bench.source.fails();
+    second.entered().await;
+    bench.cache.set(KEY, "set").await.unwrap();
+    bench.clock.advance(TTL);
+    second.open();
+    assert_eq!(following.await.unwrap().unwrap(), "set");
+    first.open();
+    assert_eq!(leading.await.unwrap().unwrap(), "new");
+}
+
 #[tokio::test(start_paused = true)]
 async fn where_nothing_stale_is_kept_a_soft_timeout_ends_no_wait() {
     let bench = Bench::new(forgiving().soft_timeout(SOFT));
