@@ -371,13 +371,17 @@ impl Entry {
         }
     }
 
-    /// The same terms for another value, under a new id.
+    /// The same terms for another value, under a new id. A counter is not kept when it has expired, and
+    /// was not loaded, whatever stood there before.
     #[must_use]
     pub fn with_payload(&self, payload: Payload) -> Self {
-        let meta = Meta {
+        let mut meta = Meta {
             id: EntryId::random(),
             ..self.meta.clone()
         };
+        if let Payload::Counter(_) = payload {
+            (meta.kept_for, meta.load_time) = (Duration::ZERO, Duration::ZERO);
+        }
         Self::new(meta, payload)
     }
 

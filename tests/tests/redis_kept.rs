@@ -145,6 +145,27 @@ async fn a_new_time_to_live_leaves_the_time_that_it_is_kept() {
 }
 
 #[tokio::test]
+async fn a_number_that_becomes_a_counter_is_kept_no_longer() {
+    let server = RedisServer::start();
+    let node = node(&server).await;
+    let key = key("counter");
+    set(&node, &key, kept(&node, Payload::typed(40))).await;
+    let fresh = Entry::new(terms(&node, None, &[]), Payload::Counter(0));
+    assert_eq!(node.increment(&key, 2, Arc::new(fresh)).await.unwrap(), 42);
+    let left: i64 = server.cli(&["PTTL", &key]);
+    assert!((30_000..=60_000).contains(&left), "{left}");
+    let slots = node.get(&[&key]).await.unwrap();
+    let [Slot::Entry(found)] = &slots[..] else {
+        panic!("{slots:?}");
+    };
+    assert_eq!(found.meta().kept_for, Duration::ZERO);
+    assert_eq!(found.meta().load_time, Duration::ZERO);
+    let found = node.inspect(&[&key]).await.unwrap();
+    let ttl = found[0].as_ref().unwrap().ttl.unwrap();
+    assert!(ttl <= MINUTE && ttl > MINUTE / 2, "{ttl:?}");
+}
+
+#[tokio::test]
 async fn an_entry_is_read_until_the_load_beside_it_stores_its_value() {
     let server = RedisServer::start();
     let (one, two) = (node(&server).await, node(&server).await);

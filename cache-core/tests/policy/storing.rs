@@ -181,6 +181,17 @@ async fn what_is_fresh_or_was_written_meanwhile_stays_when_a_result_is_not_store
 }
 
 #[tokio::test]
+async fn a_number_that_becomes_a_counter_is_not_kept() {
+    let bench = Bench::new(forgiving());
+    bench.cache.set(KEY, &7).await.unwrap();
+    assert_eq!(bench.cache.increment(KEY, 1).await.unwrap(), 8);
+    bench.clock.advance(TTL);
+    let load = || async { Err::<i32, _>("no") };
+    let read = bench.cache.get_or_load(KEY, load).await;
+    assert!(read.is_err(), "it is not shown stale");
+}
+
+#[tokio::test]
 async fn a_turn_is_under_no_policy() {
     let bench = Bench::new(forgiving().jitter(1.0));
     let options = EntryOptions::new();

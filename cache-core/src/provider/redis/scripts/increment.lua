@@ -7,6 +7,15 @@ local function owner_of(entry)
   return string.sub(entry, 57, 64)
 end
 
+-- A counter is gone when its time to live has passed, and was not loaded, whatever stood there before.
+local function not_kept(key, entry)
+  if entry.version == 1 then return end
+  redis.call('SETRANGE', key, 72, string.rep('\0', 12))
+  if entry.kept > 0 and entry.expires > 0 then
+    redis.call('PEXPIREAT', key, string.format('%.0f', entry.expires))
+  end
+end
+
 local key, amount = KEYS[1], ARGV[1]
 if now_ms() >= tonumber(ARGV[9]) then return { 'late', '' } end
 local value = redis.pcall('GET', key)
@@ -36,4 +45,5 @@ local digits = redis.call('GET', key)
 local header = string.sub(value, 1, 5) .. COUNTER .. string.sub(value, 7, there.length)
 redis.call('SET', key, header .. digits, 'KEEPTTL')
 void_refresh(key, there)
+not_kept(key, there)
 return { there.kind == COUNTER and 'done' or 'begun', digits }
