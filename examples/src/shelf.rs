@@ -283,7 +283,9 @@ impl Provider for ShelfProvider {
                 ..entry.meta().clone()
             }));
         }
-        done(self.exchange(key, Some(seen), entry))
+        // What has expired, though it is kept to be shown stale, is absent.
+        let is_there = self.live(key).is_some_and(|it| it.meta().id == seen);
+        done(is_there && self.exchange(key, Some(seen), entry))
     }
 
     fn inspect<'a>(&'a self, keys: &'a [&'a str]) -> BoxFuture<'a, Result<Vec<Option<Found>>>> {

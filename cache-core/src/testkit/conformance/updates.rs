@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
 use super::{LONG, SHORT, User, ada, number, text};
 use crate::cache::KeepOk;
-use crate::entry::Owner;
+use crate::entry::{Owner, Payload};
 use crate::error::ErrorKind;
+use crate::policy::Policy;
+use crate::provider::Slot;
 use crate::terms::{EntryOptions, Ttl};
 use crate::testkit::delivered;
 
@@ -130,5 +133,23 @@ checks! {
         let error = cache.update::<User>("k", &json!({ "age": 36 })).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::WrongType);
         assert!(cache.exists("k").await.unwrap());
+    }
+
+    /// What has expired and is kept to be shown stale is absent for a compare-and-set.
+    async fn what_has_expired_and_is_kept_is_not_replaced(nodes, cache) {
+        let policy = Policy::new().stale_if_error(LONG);
+        cache.with_policy(policy).set("k", &1_i64).ttl(SHORT).await.unwrap();
+        nodes.elapse(SHORT).await;
+        let question = cache.question("k", Owner::HANDLE, &EntryOptions::new());
+        let key = &*question.unwrap().key;
+        let provider = &cache.engine().provider;
+        let slots = provider.get(&[key]).await.unwrap();
+        let [Slot::Entry(old)] = &slots[..] else {
+            panic!("it is kept, so this is not expected: {slots:?}");
+        };
+        let new = Arc::new(old.with_payload(Payload::typed(2_i64)));
+        let ttl = Some(Ttl::After(LONG));
+        assert!(!provider.replace(key, old.meta().id, new, ttl).await.unwrap());
+        assert_eq!(number(cache, "k").await, None);
     }
 }
