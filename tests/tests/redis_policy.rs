@@ -11,7 +11,7 @@ use cache_core::{
     RedisProviderBuilder,
 };
 use cache_tests::redis_node::{build, patient};
-use cache_tests::redis_server::RedisServer;
+use cache_tests::redis_server::{RedisServer, free_port};
 use tokio::task::JoinHandle;
 
 /// Short, for a server's clock cannot be moved.
@@ -210,10 +210,14 @@ async fn a_refresh_that_began_before_is_not_stored(nodes: Nodes) {
         gate.entered().await;
         act.perform(&nodes.actor).await.unwrap();
         delivered(&nodes.reader, &nodes.actor).await;
+        let before = one.cache.metrics().loads;
         gate.open();
         let expected = left(act).unwrap_or("newer");
         let load = Load::Value("newer", MINUTE);
         assert_eq!(one.read(load).await.unwrap(), expected, "{act:?}");
+        // When a load has ended, its value is on the way before the next look is.
+        let ended = || one.cache.metrics().loads - before == one.loads() as u64;
+        eventually("the refresh ends", ended).await;
         assert_eq!(one.get().await.as_deref(), Some(expected), "{act:?}");
         nodes.actor.clear().await.unwrap();
         delivered(&nodes.reader, &nodes.actor).await;
@@ -374,7 +378,7 @@ async fn what_a_refresh_finds_another_node_has_loaded_is_copied_into_the_memory_
 
 #[tokio::test]
 async fn a_node_out_of_touch_shows_nothing_stale() {
-    let mut server = RedisServer::start();
+    let server = RedisServer::start();
     let builder = patient(&server)
         .command_timeout(Duration::from_millis(200))
         .heartbeat(Duration::from_millis(50))
@@ -386,7 +390,9 @@ async fn a_node_out_of_touch_shows_nothing_stale() {
     let reader = Reader::new(&cache, revalidating().stale_if_error(MINUTE));
     reader.has_stale().await;
     assert_eq!(reader.read(Load::Fail).await.unwrap(), "old");
-    server.kill();
+    // It goes on answering, and takes no heartbeat.
+    let nobody = free_port().to_string();
+    let _: () = server.cli(&["REPLICAOF", "127.0.0.1", &nobody]);
     let away = || !log.in_touch(Clock::system().now());
     eventually("it is out of touch", away).await;
     assert_eq!(failed(reader.read(Load::Fail).await), "no");
