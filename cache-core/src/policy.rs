@@ -43,7 +43,7 @@ use crate::terms::Ttl;
 /// | [`soft_timeout`](Self::soft_timeout) | none | time after the call | owned, where a stale value is kept | shows what one of the two `stale_…` allows; without either it has nothing to show |
 /// | [`hard_timeout`](Self::hard_timeout) | none | time after the call | owned | an error, even where something stale is kept: that is what a shorter `soft_timeout` is for |
 /// | [`load_timeout`](Self::load_timeout) | 30 s | time after its task began | owned loads in a task of their own | never shorter than `hard_timeout` |
-/// | [`jitter`](Self::jitter) | 0: off | fraction of the time to live, 0 to 1 | all that is stored, but counters | shortens the fresh time only; the time that a value is kept stale begins earlier, and is as long |
+/// | [`jitter`](Self::jitter) | 0: off | fraction of the time to live, 0 to 1 | what is loaded or set, but no counters, nor a time to live that `expire` or an update gives | shortens the fresh time only; the time that a value is kept stale begins earlier, and is as long |
 /// | [`negative_ttl`](Self::negative_ttl) | as other values | time to live | owned, borrowed, `get_many_or_load` | a time to live of the result itself comes first; where this is set, a `None` is never shown stale; zero stores none, and takes a stale value away |
 ///
 /// *Invalidation.* What was invalidated is not stale: no policy shows it, whatever was kept. A load
@@ -138,7 +138,7 @@ impl Policy {
         self
     }
 
-    /// How long a call takes at most, whatever it waits for; then it is
+    /// How long a call takes at most, whatever it waits for, unless its key is one that cannot be stored; then it is
     /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). The load that he leads or follows goes on, for
     /// as long as [`load_timeout`](Self::load_timeout) says, and is stored. Default: none.
     pub fn hard_timeout(mut self, span: Duration) -> Self {
@@ -196,10 +196,14 @@ impl Policy {
 
     /// Whether a fresh value is to be loaded already, with so much time left.
     pub(crate) fn is_early(&self, left: Option<Duration>, load_time: Duration) -> bool {
-        if self.early_refresh <= 0.0 || load_time.is_zero() {
+        let beta = self.early_refresh;
+        if beta <= 0.0 || load_time.is_zero() {
             return false;
         }
-        left.is_some_and(|left| is_early(left, load_time, self.early_refresh, random::fraction()))
+        left.is_some_and(|left| {
+            can_be_early(left, load_time, beta)
+                && is_early(left, load_time, beta, random::fraction())
+        })
     }
 
     /// A time to live with a random part taken off.
@@ -218,6 +222,15 @@ impl Default for Policy {
         Self::new()
     }
 }
+
+/// Whether any draw is early: not worth one where a value has just been stored, for all callers draw from
+/// one number.
+fn can_be_early(left: Duration, load_time: Duration, beta: f64) -> bool {
+    left.as_secs_f64() < load_time.as_secs_f64() * beta * LARGEST_DRAW
+}
+
+/// More than `-ln` of the smallest fraction that is drawn, 2^-53.
+const LARGEST_DRAW: f64 = 37.0;
 
 /// XFetch. `random` is above 0 and at most 1.
 fn is_early(left: Duration, load_time: Duration, beta: f64, random: f64) -> bool {
@@ -247,6 +260,16 @@ mod tests {
         assert!(is_early(SECOND * 7, SECOND * 11, 1.0, 0.5));
         assert!(is_early(SECOND * 7, SECOND * 10, 1.1, 0.5));
         assert!(!is_early(SECOND, SECOND * 10, 1.0, 1.0), "never at once");
+    }
+
+    #[test]
+    fn nothing_is_drawn_where_no_draw_is_early() {
+        let smallest = 2_f64.powi(-53);
+        for (left, can) in [(36, true), (37, false), (38, false)] {
+            assert_eq!(can_be_early(SECOND * left, SECOND, 1.0), can, "{left}");
+            assert!(can || !is_early(SECOND * left, SECOND, 1.0, smallest));
+        }
+        assert!(is_early(SECOND * 36, SECOND, 1.0, smallest));
     }
 
     #[test]
