@@ -59,8 +59,7 @@ use crate::terms::Ttl;
 ///
 /// *Tasks.* A refresh in the background is at most one per key and process, counts as
 /// [`Metrics::refreshes`](crate::Metrics::refreshes), and ends with the runtime. A cache runs at most 1,000 at a
-/// time: what else is stale or early is shown without one. Where there is no
-/// Tokio runtime it is a load in the foreground, and the timeouts do not apply. A panic in it is counted
+/// time: what else is stale or early is shown without one. Where there is no Tokio runtime it is a load in the foreground, and the timeouts do not apply. A panic in it is counted
 /// as an error, logged, and leaves the key to the next caller. A load that does not end is dropped after
 /// [`load_timeout`](Self::load_timeout), so tasks need a runtime whose timer is enabled.
 ///
@@ -138,9 +137,10 @@ impl Policy {
         self
     }
 
-    /// How long a call takes at most, whatever it waits for, unless its key is one that cannot be stored; then it is
+    /// How long a call takes at most, whatever it waits for; then it is
     /// [`LoadError::Unfinished`](crate::LoadError::Unfinished). The load that he leads or follows goes on, for
-    /// as long as [`load_timeout`](Self::load_timeout) says, and is stored. Default: none.
+    /// as long as [`load_timeout`](Self::load_timeout) says, and is stored. A key that cannot be stored is
+    /// loaded without a limit. Default: none.
     pub fn hard_timeout(mut self, span: Duration) -> Self {
         self.hard_timeout = Some(span);
         self
