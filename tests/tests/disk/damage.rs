@@ -1,8 +1,9 @@
 //! Files that are not what was written.
 
 use std::fs;
+use std::time::Duration;
 
-use cache_core::{Cache, DiskProvider, ErrorKind, OnDamage};
+use cache_core::{Cache, DiskProvider, EntryOptions, ErrorKind, Invalidated, OnDamage};
 
 use crate::{Disk, opened};
 
@@ -127,6 +128,77 @@ async fn a_file_with_a_wrong_byte_shows_nothing_wrong_and_nothing_hidden() {
     assert!(
         refused > 5 && shown > 500,
         "{refused} refused, {shown} shown"
+    );
+}
+
+/// A closed file with so much in it that the entries are in many leaves.
+async fn leafy(disk: &Disk) -> Vec<u8> {
+    let (provider, cache) = disk.open().await;
+    let values: Vec<_> = (0..400)
+        .map(|key| (format!("0:{key}"), value(key)))
+        .collect();
+    let values: Vec<_> = values
+        .iter()
+        .map(|(key, text)| (&**key, text.clone()))
+        .collect();
+    cache.set_many(&values, EntryOptions::new()).await.unwrap();
+    provider.close().await;
+    fs::read(disk.path()).unwrap()
+}
+
+/// The file, with the number changed of those that are in a leaf with the entry `0:8`.
+async fn damaged(disk: &Disk, whole: &[u8]) -> Vec<u8> {
+    for (index, page) in whole.chunks(4_096).enumerate() {
+        if page[0] != 1 {
+            continue;
+        }
+        let mut bytes = whole.to_vec();
+        bytes[index * 4_096 + 3] ^= 0x40;
+        fs::write(disk.path(), &bytes).unwrap();
+        if let Ok(provider) = disk.builder().build().await {
+            let cache = Cache::builder(provider.clone()).build().unwrap();
+            let is_it = cache.get::<String>("0:8").await.is_err();
+            provider.close().await;
+            if is_it {
+                return bytes;
+            }
+        }
+    }
+    panic!("no page has the entry");
+}
+
+#[tokio::test]
+async fn a_damaged_page_that_is_met_by_a_sweep_stops_nobody() {
+    let disk = Disk::new();
+    let whole = leafy(&disk).await;
+    let bytes = damaged(&disk, &whole).await;
+    fs::write(disk.path(), bytes).unwrap();
+    let sweeping = disk.builder().sweep(Duration::from_millis(10));
+    let (provider, cache) = opened(sweeping).await;
+    // Far from the page, in the last of the leaves. At first it may not have been met yet.
+    until(&cache, false).await;
+    until(&cache, true).await;
+    cache.set("9:stays", "v").await.unwrap();
+    let gone = cache.invalidate_tag("gone").await.unwrap();
+    assert_eq!(gone, Invalidated::Applied);
+    provider.close().await;
+
+    let (_provider, cache) = disk.open().await;
+    assert_eq!(cache.get::<String>("9:gone").await.unwrap(), None);
+    assert!(cache.exists("9:stays").await.unwrap());
+}
+
+/// Writes until that works, or does not.
+async fn until(cache: &Cache, works: bool) {
+    for _ in 0..2_000 {
+        if cache.set("9:gone", "v").tag("gone").await.is_ok() == works {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!(
+        "10 s, and writing {}",
+        if works { "fails" } else { "works" }
     );
 }
 

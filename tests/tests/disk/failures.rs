@@ -116,6 +116,7 @@ async fn settings_that_cannot_work_are_refused() {
     for (builder, word) in [
         (disk.builder().max_bytes(0), "max_bytes"),
         (disk.builder().timeout(Duration::ZERO), "timeout"),
+        (disk.builder().sweep(Duration::ZERO), "sweep"),
         (disk.builder().key_prefix(""), "prefix"),
         (disk.builder().encryption(twice), "the number 1"),
     ] {

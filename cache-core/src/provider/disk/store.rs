@@ -1,6 +1,7 @@
 //! The open file, what this process knows beside it, and what becomes of both after a failure.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 
@@ -79,6 +80,15 @@ impl Store {
                 self.fail();
             }
             told(failure, self.path())
+        })
+    }
+
+    /// The engine asserts some of what it reads, so that a damaged page is a panic: that is a failure
+    /// of the file like any other, and not the end of the thread.
+    pub(super) fn guarded<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+            self.fail();
+            Err(damaged(self.path().display()))
         })
     }
 
@@ -162,7 +172,8 @@ impl Store {
             .database
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        *place = database;
+        let before = std::mem::replace(&mut *place, database);
+        drop(before);
     }
 }
 

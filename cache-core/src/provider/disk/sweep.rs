@@ -9,17 +9,22 @@ use super::batch::Batch;
 use super::error::Outcome;
 use super::row::{ENTRIES, meta_in};
 use super::store::Store;
+use crate::error::Result;
 
 /// How many entries one step looks at.
 const STEP: usize = 256;
 /// The time between two steps, in which others write.
 const BREATH: Duration = Duration::from_millis(20);
+/// The least time to the next sweep when one has met what it cannot read: it would meet it again,
+/// and the file is opened anew each time.
+const AFTER_FAILURE: Duration = Duration::from_secs(300);
 
 /// Where a sweep is, and when it goes on.
 #[derive(Debug)]
 pub(super) struct Sweep {
     interval: Duration,
-    due: Instant,
+    /// `None` for beyond all that the clock can say.
+    due: Option<Instant>,
     /// The last key that has been looked at.
     behind: Option<Box<str>>,
 }
@@ -31,31 +36,40 @@ impl Sweep {
     pub(super) fn new(interval: Duration) -> Self {
         Self {
             interval,
-            due: Instant::now() + interval,
+            due: after(interval),
             behind: None,
         }
     }
 
     pub(super) fn due_in(&self) -> Duration {
-        self.due.saturating_duration_since(Instant::now())
+        let due_in = |due: Instant| due.saturating_duration_since(Instant::now());
+        self.due.map_or(Duration::MAX, due_in)
     }
 
-    /// What can be freed among the next entries; `None` if that is nothing, or it is too early.
-    pub(super) fn step(&mut self, store: &Store) -> Option<Vec<Box<str>>> {
+    /// What can be freed among the next entries; nothing if it is too early.
+    ///
+    /// # Errors
+    ///
+    /// What the disk answers; then it is begun anew after a good while.
+    pub(super) fn step(&mut self, store: &Store) -> Result<Vec<Box<str>>> {
         if !self.due_in().is_zero() {
-            return None;
+            return Ok(Vec::new());
         }
         let behind = self.behind.take();
-        let looked = store.read(|transaction| worthless(transaction, store, behind.as_deref()));
-        let (found, last) = looked.unwrap_or_default();
-        let rest = match &last {
+        self.due = after(self.interval.max(AFTER_FAILURE));
+        let look = || store.read(|transaction| worthless(transaction, store, behind.as_deref()));
+        let (found, last) = store.guarded(look)?;
+        self.due = after(match &last {
             Some(_) => BREATH,
             None => self.interval,
-        };
+        });
         self.behind = last;
-        self.due = Instant::now() + rest;
-        (!found.is_empty()).then_some(found)
+        Ok(found)
     }
+}
+
+fn after(span: Duration) -> Option<Instant> {
+    Instant::now().checked_add(span)
 }
 
 /// What cannot be shown of the next page.

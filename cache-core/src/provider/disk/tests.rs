@@ -2,6 +2,7 @@
 
 mod away;
 mod moments;
+mod pauses;
 
 use std::time::Duration;
 

@@ -7,7 +7,6 @@
 //! a crash loses the last of the loads' values, and nothing else.
 
 use std::error::Error as _;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ use redb::{Database, Durability};
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
-use super::error::{Failure, Outcome, damaged, paused};
+use super::error::{Failure, Outcome, paused};
 use super::job::Job;
 use super::store::Store;
 use super::sweep::Sweep;
@@ -79,9 +78,10 @@ impl Writer {
         }
     }
 
-    fn patience(&self) -> Duration {
-        let sweep = self.sweep.as_ref().map_or(TICK, Sweep::due_in);
-        TICK.min(sweep)
+    pub(super) fn patience(&self) -> Duration {
+        let sweep = || self.sweep.as_ref().map_or(TICK, Sweep::due_in);
+        // Nothing is tended meanwhile, be it due.
+        TICK.min(self.rest().unwrap_or_else(sweep))
     }
 
     /// Does what it is told; true if that was the last of all.
@@ -92,7 +92,8 @@ impl Writer {
                 then.is_some_and(|then| self.attend(then))
             }
             Message::Compact(answer) => {
-                let _ = answer.send(self.store.compact());
+                let compacted = self.store.guarded(|| self.store.compact());
+                let _ = answer.send(compacted);
                 false
             }
             Message::Close(answer) => {
@@ -144,17 +145,12 @@ impl Writer {
         is_sync: bool,
         work: impl FnOnce(&mut Batch<'_>) -> Outcome<()>,
     ) -> Result<()> {
-        if self.is_paused() {
+        if self.rest().is_some() {
             return Err(paused(self.store.path().display()));
         }
         let store = &self.store;
-        let written = catch_unwind(AssertUnwindSafe(|| {
-            store.work(|database| transact(database, store, is_sync, work))
-        }));
-        let written = written.unwrap_or_else(|_| {
-            store.fail();
-            Err(damaged(store.path().display()))
-        });
+        let written =
+            store.guarded(|| store.work(|database| transact(database, store, is_sync, work)));
         if let Err(error) = &written {
             let source = error.source().map(ToString::to_string);
             tracing::warn!(%error, source, "a transaction failed; nothing of it is done");
@@ -166,37 +162,50 @@ impl Writer {
         Ok(())
     }
 
-    fn is_paused(&self) -> bool {
-        self.pause.is_some_and(|until| Instant::now() < until)
+    /// What is left of the pause.
+    fn rest(&self) -> Option<Duration> {
+        let rest = self.pause?.saturating_duration_since(Instant::now());
+        (!rest.is_zero()).then_some(rest)
     }
 
     /// What nobody has to ask for.
-    fn tend(&mut self) {
+    pub(super) fn tend(&mut self) {
         if self.store.has_failed() {
             return self.recover();
         }
-        if self.is_paused() {
+        if self.rest().is_some() {
             return;
         }
         let is_due = self.is_behind && self.synced.elapsed() >= TICK;
         if is_due || self.store.log.has_pending() {
             self.commit(Vec::new());
         }
-        let sweep = self.sweep.as_mut();
-        if let Some(found) = sweep.and_then(|sweep| sweep.step(&self.store)) {
-            // A failure has been logged, and is found in the file's state.
-            let _ = self.transact(false, |batch| batch.sweep(&found));
+        self.sweep();
+    }
+
+    fn sweep(&mut self) {
+        let step = self.sweep.as_mut().map(|sweep| sweep.step(&self.store));
+        match step {
+            Some(Ok(found)) if !found.is_empty() => {
+                // A failure has been logged, and is found in the file's state.
+                let _ = self.transact(false, |batch| batch.sweep(&found));
+            }
+            Some(Err(error)) => {
+                let path = self.store.path().display();
+                tracing::warn!(%error, %path, "the file could not be swept to its end");
+            }
+            _ => (),
         }
     }
 
     /// Opens the file anew, and lets the disk rest for a while before it is written, or opened once
     /// more.
     fn recover(&mut self) {
-        if self.is_paused() {
+        if self.rest().is_some() {
             return;
         }
         let began = Instant::now();
-        let reopened = self.store.reopen();
+        let reopened = self.store.guarded(|| self.store.reopen());
         let (least, most) = PAUSES;
         let rest = (began.elapsed() * 10).clamp(least, most);
         self.pause = Some(Instant::now() + rest);
@@ -208,12 +217,28 @@ impl Writer {
         }
     }
 
-    /// Brings to the disk what is not there yet, and closes the file.
+    /// Brings to the disk what is not there yet, and closes the file. It is the last moment for
+    /// that: the disk may be well again, however much is left of a pause.
     fn end(&mut self) {
-        if !self.store.has_failed() && (self.is_behind || self.store.log.has_pending()) {
+        self.pause = None;
+        if self.store.has_failed() {
+            self.recover();
+            self.pause = None;
+        }
+        if self.is_behind || self.store.log.has_pending() {
             self.commit(Vec::new());
         }
-        self.store.close();
+        let path = self.store.path().display();
+        if self.store.log.has_pending() {
+            tracing::warn!(%path, "invalidations that waited for the disk are lost at the end");
+        }
+        let closed = self.store.guarded(|| {
+            self.store.close();
+            Ok(())
+        });
+        if let Err(error) = closed {
+            tracing::warn!(%error, %path, "the file could not be closed in order");
+        }
     }
 }
 

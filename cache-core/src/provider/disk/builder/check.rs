@@ -1,5 +1,7 @@
 //! Settings that cannot work.
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
 
 use super::DiskProviderBuilder;
@@ -18,6 +20,12 @@ impl DiskProviderBuilder {
         }
         if self.timeout.is_zero() {
             return wrong("the timeout is zero, so no disk could answer in time");
+        }
+        if self
+            .sweep
+            .is_some_and(|sweep| sweep < Duration::from_millis(1))
+        {
+            return wrong("sweep is shorter than 1 ms");
         }
         #[cfg(feature = "encryption")]
         self.check_keys()?;
