@@ -42,15 +42,14 @@ impl DiskProvider {
         answer.unwrap_or_else(|_| Err(late(self.0.store.path().display())))
     }
 
-    /// What could not be written when it was invalidated goes before what counts from now on: true
-    /// if there was any. (It goes before whatever is written, in the same transaction; but stamps
-    /// are sealed with values before that.)
-    pub(super) async fn be_current(&self) -> Result<bool> {
+    /// What could not be written when it was invalidated goes before what counts from now on. (It
+    /// goes before whatever is written, in the same transaction; but stamps are sealed with values
+    /// before that.)
+    pub(super) async fn be_current(&self) -> Result<()> {
         if !self.0.store.log.has_pending() {
-            return Ok(false);
+            return Ok(());
         }
-        self.write(0, Orphan::Dropped, |_| Ok(())).await?;
-        Ok(true)
+        self.write(0, Orphan::Dropped, |_| Ok(())).await
     }
 
     /// The bytes of an entry that counts from now on.
@@ -61,11 +60,10 @@ impl DiskProvider {
         })
     }
 
-    /// The entry as of now, if its stamp is older than what has just been written.
-    fn restamped(&self, entry: &Arc<Entry>, is_old: bool) -> Arc<Entry> {
-        if !is_old {
-            return Arc::clone(entry);
-        }
+    /// The entry as of now. An operation takes effect between its call and its return, and what
+    /// waited may have been written since the call, be it by others: then it would be hidden by what
+    /// was invalidated before it.
+    fn restamped(&self, entry: &Arc<Entry>) -> Arc<Entry> {
         let stamp = self.0.store.log.stamp();
         Arc::new(entry.with_meta(Meta {
             stamp,
@@ -77,9 +75,8 @@ impl DiskProvider {
         if entries.is_empty() {
             return Ok(());
         }
-        let is_old = self.be_current().await?;
-        let encode =
-            |(key, entry): &(&str, Arc<Entry>)| self.encode(key, &self.restamped(entry, is_old));
+        self.be_current().await?;
+        let encode = |(key, entry): &(&str, Arc<Entry>)| self.encode(key, &self.restamped(entry));
         let encoded = entries.iter().map(encode).collect::<Result<Vec<_>>>()?;
         let bytes = encoded.iter().map(|entry| entry.bytes.len()).sum();
         self.write(bytes, Orphan::Dropped, move |batch| batch.set(&encoded))
@@ -131,8 +128,8 @@ impl DiskProvider {
     }
 
     pub(super) async fn count(&self, key: &str, amount: i64, fresh: &Arc<Entry>) -> Result<i64> {
-        let is_old = self.be_current().await?;
-        let (key, fresh) = (Box::<str>::from(key), self.restamped(fresh, is_old));
+        self.be_current().await?;
+        let (key, fresh) = (Box::<str>::from(key), self.restamped(fresh));
         let work = move |batch: &mut Batch<'_>| batch.increment(&key, amount, &fresh);
         self.write(0, Orphan::Dropped, work).await
     }

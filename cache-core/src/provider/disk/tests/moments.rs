@@ -77,6 +77,25 @@ async fn a_load_that_began_while_a_write_was_under_way_stores_nothing() {
 }
 
 #[tokio::test]
+async fn what_waited_and_was_written_during_a_write_does_not_hide_what_it_stores() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder()).await;
+    let everything = [Record::All("cache:".into())];
+    // It has its stamp; then comes the writer's turn for what has waited.
+    let early = entry(&provider, "new");
+    provider.invalidate(&everything).await.unwrap();
+    provider.set(vec![(KEY, early)]).await.unwrap();
+    let shown = cache.get::<String>("k").await.unwrap();
+    assert_eq!(shown.as_deref(), Some("new"));
+
+    let early = entry(&provider, "");
+    let early = Arc::new(early.with_payload(Payload::Counter(7)));
+    provider.invalidate(&everything).await.unwrap();
+    assert_eq!(provider.increment(KEY, 7, early).await.unwrap(), 7);
+    assert_eq!(cache.get("k").await.unwrap(), Some(7));
+}
+
+#[tokio::test]
 async fn a_load_stores_nothing_behind_a_write_of_its_own_transaction() {
     let disk = Disk::new();
     let (provider, _cache) = opened(disk.builder()).await;
