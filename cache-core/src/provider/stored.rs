@@ -128,16 +128,6 @@ pub(crate) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<
     Ok(bytes)
 }
 
-/// Puts the times of this node in, where no server does.
-#[cfg(feature = "disk")]
-pub(crate) fn put_times(bytes: &mut [u8], created: Timestamp, expires: Option<Timestamp>) {
-    let expires = expires.map_or(0, Timestamp::as_millis);
-    let times = [created.as_millis(), expires].map(u64::to_be_bytes);
-    if let Some(place) = bytes.get_mut(TIMES) {
-        place.copy_from_slice(times.as_flattened());
-    }
-}
-
 /// Writes a lease.
 #[cfg(any(feature = "redis", test))]
 pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
@@ -160,13 +150,15 @@ pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Ve
 }
 
 /// Puts the times into what [`encode`] wrote, where no server does it.
-#[cfg(feature = "memcached")]
+#[cfg(any(feature = "disk", feature = "memcached"))]
 pub(crate) fn set_times(bytes: &mut [u8], created: Timestamp, expires: Option<Timestamp>) {
     let exact = |time: Timestamp| time.as_millis().min(MAX_EXACT - 1);
     // 0 is for never.
     let expires = expires.map_or(0, |expires| exact(expires).max(1));
     let times = [exact(created).to_be_bytes(), expires.to_be_bytes()];
-    bytes[TIMES].copy_from_slice(times.as_flattened());
+    if let Some(place) = bytes.get_mut(TIMES) {
+        place.copy_from_slice(times.as_flattened());
+    }
 }
 
 /// The 16 bytes that stand for an incarnation.

@@ -86,7 +86,7 @@ impl Batch<'_> {
             return Ok(false);
         };
         let mut bytes = row.bytes().map_or_else(Vec::new, |bytes| bytes.to_vec());
-        stored::put_times(&mut bytes, meta.created, self.end_of(ttl));
+        stored::set_times(&mut bytes, meta.created, self.end_of(ttl));
         self.amend(key, row.place, &bytes)?;
         self.changed(key)?;
         Ok(true)
@@ -113,7 +113,7 @@ impl Batch<'_> {
             None => meta.expires,
         };
         let mut bytes = entry.bytes.clone();
-        stored::put_times(&mut bytes, meta.created, expires);
+        stored::set_times(&mut bytes, meta.created, expires);
         self.amend(key, row.place, &bytes)?;
         self.changed(key)?;
         Ok(true)
@@ -153,6 +153,6 @@ fn overflow() -> Error {
 /// The bytes of an entry, with the times of this node.
 pub(super) fn encoded(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<u8>> {
     let mut bytes = stored::encode(key, entry, packing)?;
-    stored::put_times(&mut bytes, entry.meta().created, entry.meta().expires);
+    stored::set_times(&mut bytes, entry.meta().created, entry.meta().expires);
     Ok(bytes)
 }

@@ -58,6 +58,18 @@ checks! {
         assert_eq!(text(cache, "k").await, None);
     }
 
+    /// The longest time to live is as good as for ever.
+    async fn the_longest_time_to_live_there_is_keeps_an_entry(nodes, cache) {
+        let longest = EntryOptions::new().ttl(Duration::MAX);
+        cache.set("k", "v").ttl(Duration::MAX).await.unwrap();
+        assert_eq!(text(cache, "k").await.as_deref(), Some("v"));
+        cache.set("changed", "v").ttl(LONG).await.unwrap();
+        assert!(cache.expire("changed", Duration::MAX).await.unwrap());
+        assert_eq!(text(cache, "changed").await.as_deref(), Some("v"));
+        assert_eq!(cache.increment_with("n", 7, longest).await.unwrap(), 7);
+        assert_eq!(cache.get("n").await.unwrap(), Some(7_i64));
+    }
+
     /// A time to live of zero keeps nothing.
     async fn a_time_to_live_of_zero_removes(nodes, cache) {
         cache.set("k", "v").await.unwrap();
