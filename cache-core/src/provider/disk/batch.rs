@@ -79,8 +79,11 @@ impl<'t> Batch<'t> {
         Ok(())
     }
 
-    /// Puts an entry where another stands, in its place.
+    /// Puts an entry where another stands, in its place; or nothing, if it is too large.
     pub(super) fn amend(&mut self, key: &str, place: u64, bytes: &[u8]) -> Outcome<()> {
+        if cost(key, bytes) > self.store.max_bytes {
+            return self.take(key).map(drop);
+        }
         self.write(key, place, bytes).map(drop)
     }
 

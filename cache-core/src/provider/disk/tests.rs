@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use redb::{ReadableDatabase, ReadableTable, ReadableTableMetadata};
 
+use self::moments::{KEY, entry};
 use super::error::Outcome;
 use super::row::{ENTRIES, ORDER, cost};
 use super::state::{self, Own, STATE, State};
@@ -105,6 +106,20 @@ async fn what_has_gone_leaves_nothing_in_any_table() {
     disk.clock.advance(ttl);
     let swept = || matches!(rows(&provider), (0, 0, _, 0));
     eventually("all is swept out", swept).await;
+}
+
+#[tokio::test]
+async fn an_update_that_is_larger_than_everything_is_not_kept_and_evicts_nothing() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder().max_bytes(20_000)).await;
+    cache.set("stays", "v").await.unwrap();
+    let small = entry(&provider, "small");
+    let seen = small.meta().id;
+    provider.set(vec![(KEY, small)]).await.unwrap();
+    let large = entry(&provider, &"x".repeat(30_000));
+    provider.replace(KEY, seen, large, None).await.unwrap();
+    assert_eq!(cache.get::<String>("k").await.unwrap(), None);
+    assert!(cache.exists("stays").await.unwrap());
 }
 
 #[tokio::test]

@@ -14,9 +14,9 @@ use crate::provider::disk::batch::Batch;
 use crate::provider::disk::changes::{Encoded, encoded};
 use crate::provider::{Lease, Leased, Provider};
 
-const KEY: &str = "cache::k";
+pub(super) const KEY: &str = "cache::k";
 
-fn entry(provider: &DiskProvider, value: &str) -> Arc<Entry> {
+pub(super) fn entry(provider: &DiskProvider, value: &str) -> Arc<Entry> {
     let meta = Meta {
         id: EntryId::random(),
         owner: Owner::HANDLE,
@@ -39,7 +39,7 @@ fn bytes(provider: &DiskProvider, value: &str) -> Encoded {
     }
 }
 
-async fn leased(provider: &DiskProvider) -> Lease {
+pub(super) async fn leased(provider: &DiskProvider) -> Lease {
     let stamp = provider.log().stamp();
     match provider.lease(KEY, None, stamp).await.expect("an answer") {
         Leased::Lease(lease) => lease,
