@@ -1,5 +1,8 @@
 //! One operation on its way to the writer, and the answer on its way back.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::batch::Batch;
@@ -24,11 +27,36 @@ pub(super) enum Orphan {
     Done,
 }
 
+/// Whose turn it is: the writer begins a job, or its caller gives it up, and not both.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Turn(Arc<AtomicU8>);
+
+const OPEN: u8 = 0;
+const BEGUN: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+impl Turn {
+    /// True if it has not been begun, and never will be.
+    pub(super) fn give_up(&self) -> bool {
+        !matches!(self.turn_to(GIVEN_UP), Err(BEGUN))
+    }
+
+    fn begin(&self) -> bool {
+        !matches!(self.turn_to(BEGUN), Err(GIVEN_UP))
+    }
+
+    fn turn_to(&self, state: u8) -> Result<u8, u8> {
+        let (taken, seen) = (Ordering::AcqRel, Ordering::Acquire);
+        self.0.compare_exchange(OPEN, state, taken, seen)
+    }
+}
+
 struct Task<T, W> {
     work: Option<W>,
     outcome: Option<Result<T>>,
     answer: oneshot::Sender<Result<T>>,
     orphan: Orphan,
+    turn: Turn,
     /// Its part of the room in the queue.
     _room: OwnedSemaphorePermit,
 }
@@ -37,6 +65,7 @@ struct Task<T, W> {
 pub(super) fn job<T, W>(
     work: W,
     orphan: Orphan,
+    turn: Turn,
     room: OwnedSemaphorePermit,
 ) -> (Box<dyn Job>, oneshot::Receiver<Result<T>>)
 where
@@ -49,6 +78,7 @@ where
         outcome: None,
         answer,
         orphan,
+        turn,
         _room: room,
     };
     (Box::new(task), receiver)
@@ -60,7 +90,8 @@ where
     W: FnOnce(&mut Batch<'_>) -> Outcome<T> + Send,
 {
     fn run(&mut self, batch: &mut Batch<'_>) -> Result<(), redb::Error> {
-        if self.orphan == Orphan::Dropped && self.answer.is_closed() {
+        let is_wanted = || !self.answer.is_closed() && self.turn.begin();
+        if self.orphan == Orphan::Dropped && !is_wanted() {
             return Ok(());
         }
         let Some(work) = self.work.take() else {

@@ -88,7 +88,8 @@ const QUEUE_KIB: usize = 64 << 10;
 /// Every operation on one key, `set_many`, and an invalidation with all its records. One thread
 /// writes, so that they have an order; those that wait at one moment share a transaction, and its
 /// `fsync`. Readers see the last transaction, and wait for nobody. A future that is dropped before
-/// its turn came leaves a write or an invalidation undone; the storing of a loaded value goes on.
+/// its turn came leaves a write or an invalidation undone, and a loaded value is stored only while
+/// its lease stands, which ends with its load.
 ///
 /// # What is durable
 ///
@@ -117,10 +118,10 @@ const QUEUE_KIB: usize = 64 << 10;
 /// | barriers in the file | [`Caps`](crate::log::Caps), and 4,096 records |
 /// | memory | the [page cache](DiskProviderBuilder::page_cache_bytes), 64 MiB of writes that wait, the log, and the leases of loads that are under way |
 /// | readers | 32 at the same time; others wait |
-/// | what a call waits | [`timeout`](DiskProviderBuilder::timeout) |
+/// | what a call waits | [`timeout`](DiskProviderBuilder::timeout) for each turn at the disk: an operation takes one, a `set` or `increment` that finds invalidations waiting takes two, a load one for its look and one for its lease |
 ///
 /// What has expired is gone when it is read; a sweep frees it, and what was hidden, in the
-/// background. Times to live go by the machine's clock, also while nobody has the file. The
+/// background. [`size`](Self::size) says how much there is. Times to live go by the machine's clock, also while nobody has the file. The
 /// provider's thread ends with its last clone.
 ///
 /// # What happens when something fails
@@ -129,13 +130,14 @@ const QUEUE_KIB: usize = 64 << 10;
 /// |---|---|---|---|---|
 /// | the disk is full, or the quota, or the largest size of a file is reached | what is stored is shown, the rest computed; while the file is opened anew, all of it | reads go on, but for that moment; writes: [`Unready`](crate::ErrorKind::Unready) | hold here, [`Pending`](crate::Invalidated::Pending) | the file is opened anew at once, which takes as long as reading it, and written again after ten times as long, 1 to 60 s; nothing that was there is lost |
 /// | the disk answers with an error | computed | [`Backend`](crate::ErrorKind::Backend) or `Unready` | likewise | likewise |
-/// | the disk hangs | computed after `timeout` | [`Timeout`](crate::ErrorKind::Timeout) after it; a write that had not begun is not done | likewise, after it | goes on where the disk does |
+/// | the disk hangs | computed after `timeout` | [`Timeout`](crate::ErrorKind::Timeout) after it; a write that had not begun is not done. What a `set` had begun is not shown, and its keys are deleted; an `increment`, `expire` or `update` that had begun may be done | likewise, after it | goes on where the disk does |
 /// | the process is killed | | | what was `Applied` holds; what was `Pending` is lost | the file is looked through at the next opening |
 /// | the file is damaged while nobody has it | | | | the next opening [refuses it, or begins anew](OnDamage), where it can be told: in the log always; an entry is a miss when it is read |
 /// | another process has the file | | | | opening fails with `Unready` after 2 s |
 ///
 /// The file is made so that only its user may read and write it. Whoever can write to it, or puts an old copy of it in its place between two runs, can
-/// bring back what was invalidated. `Error::source` has what the system said.
+/// bring back what was invalidated. `Error::source` has what the system said to the one who met it; others who shared
+/// the transaction are told the same without it.
 #[derive(Clone)]
 pub struct DiskProvider(Arc<Inner>);
 

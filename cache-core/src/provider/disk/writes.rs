@@ -7,12 +7,12 @@ use tokio::time::timeout;
 use super::batch::Batch;
 use super::changes::{Encoded, encoded};
 use super::error::{Outcome, away, late};
-use super::job::{Orphan, job, unanswered};
+use super::job::{Orphan, Turn, job, unanswered};
 use super::leases::Unclaimed;
 use super::writer::Message;
 use super::{DiskProvider, QUEUE_KIB};
 use crate::entry::{Entry, EntryId, Meta};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::log::{Invalidated, Record, Stamp};
 use crate::provider::{Invalidation, Lease, Leased, Slot};
 use crate::terms::Ttl;
@@ -24,12 +24,20 @@ impl DiskProvider {
         T: Send + 'static,
         W: FnOnce(&mut Batch<'_>) -> Outcome<T> + Send + 'static,
     {
+        self.write_in(Turn::default(), bytes, orphan, work).await
+    }
+
+    async fn write_in<T, W>(&self, turn: Turn, bytes: usize, orphan: Orphan, work: W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: FnOnce(&mut Batch<'_>) -> Outcome<T> + Send + 'static,
+    {
         self.in_time(async {
             let room = u32::try_from(bytes.div_ceil(1_024).clamp(1, QUEUE_KIB));
             let room = Arc::clone(&self.0.room).acquire_many_owned(room.unwrap_or(1));
             let path = || self.0.store.path().display();
             let room = room.await.map_err(|_| away(path()))?;
-            let (job, answer) = job(work, orphan, room);
+            let (job, answer) = job(work, orphan, turn, room);
             let sent = self.0.writes.send(Message::Job(job));
             sent.map_err(|_| away(path()))?;
             answer.await.unwrap_or_else(|_| Err(unanswered()))
@@ -79,8 +87,22 @@ impl DiskProvider {
         let encode = |(key, entry): &(&str, Arc<Entry>)| self.encode(key, &self.restamped(entry));
         let encoded = entries.iter().map(encode).collect::<Result<Vec<_>>>()?;
         let bytes = encoded.iter().map(|entry| entry.bytes.len()).sum();
-        self.write(bytes, Orphan::Dropped, move |batch| batch.set(&encoded))
-            .await
+        let turn = Turn::default();
+        let work = move |batch: &mut Batch<'_>| batch.set(&encoded);
+        let written = self.write_in(turn.clone(), bytes, Orphan::Dropped, work);
+        written.await.inspect_err(|error| {
+            if error.kind() == ErrorKind::Timeout && !turn.give_up() {
+                self.doubt(entries);
+            }
+        })
+    }
+
+    /// Whether these are stored nobody knows, for the disk hangs in the middle: what may come late is
+    /// not shown, and deleted.
+    fn doubt(&self, entries: &[(&str, Arc<Entry>)]) {
+        let records = entries.iter().map(|(key, _)| Record::Key((*key).into()));
+        let records: Vec<_> = records.collect();
+        self.0.store.log.pend(&records, self.0.root.as_str());
     }
 
     pub(super) async fn reserve(

@@ -6,6 +6,7 @@ use super::{Disk, change, opened};
 use crate::error::ErrorKind;
 use crate::log::{Invalidated, Record};
 use crate::provider::Provider;
+use crate::provider::disk::job::Orphan;
 use crate::provider::disk::state::Own;
 use crate::provider::disk::{DiskProvider, QUEUE_KIB};
 use crate::testkit::eventually;
@@ -86,6 +87,48 @@ async fn what_is_written_after_an_invalidation_that_waits_is_shown() {
             .pend(&[Record::Key("cache::n".into())], "cache:");
         assert!(!cache.expire("n", Duration::from_secs(1)).await.unwrap());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_was_begun_and_answered_too_late_is_not_shown() {
+    let disk = Disk::new();
+    let patience = Duration::from_secs(1);
+    let (provider, cache) = opened(disk.builder().timeout(patience)).await;
+    stored(&cache, "k", "old").await;
+    let (go_on, waits) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    // While the writer is busy with this, the others meet in one transaction.
+    let first = provider.write(0, Orphan::Done, move |_| {
+        begun.send(()).expect("somebody waits");
+        released.recv().expect("a release");
+        Ok(())
+    });
+    let set = async {
+        let set = cache.set("k", "late").await;
+        go_on.send(()).expect("somebody waits");
+        set
+    };
+    // In its transaction, whose end it holds up.
+    let holds_up = provider.write(0, Orphan::Done, move |_| {
+        waits.recv().expect("an end");
+        Ok(())
+    });
+    let others = async {
+        has_begun.await.expect("a beginning");
+        let release = async { release.send(()).expect("somebody waits") };
+        tokio::join!(set, holds_up, release)
+    };
+    let (_, (set, ..)) = tokio::join!(first, others);
+    assert_eq!(set.unwrap_err().kind(), ErrorKind::Timeout);
+    let log = provider.log();
+    eventually("the disk is told", || !log.has_pending()).await;
+    assert_eq!(cache.get::<String>("k").await.unwrap(), None);
+    stored(&cache, "k", "new").await;
+    assert_eq!(
+        cache.get::<String>("k").await.unwrap().as_deref(),
+        Some("new")
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
