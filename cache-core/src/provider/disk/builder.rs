@@ -87,7 +87,7 @@ impl DiskProviderBuilder {
     }
 
     /// The time from one sweep of the file to the next; default 5 min. A sweep frees what has
-    /// expired, was hidden, or cannot be read, 256 entries at a time. It must be 1 ms or more. A
+    /// expired, was hidden, or cannot be read, 256 entries or 4 MiB at a time. It must be 1 ms or more. A
     /// page of the file that cannot be read ends it, and the next begins 5 min later at least.
     pub fn sweep(mut self, interval: Duration) -> Self {
         self.sweep = Some(interval);

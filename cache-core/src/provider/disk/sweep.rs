@@ -7,12 +7,14 @@ use redb::ReadTransaction;
 
 use super::batch::Batch;
 use super::error::Outcome;
-use super::row::{ENTRIES, meta_in};
+use super::row::{ENTRIES, cost, meta_in};
 use super::store::Store;
 use crate::error::Result;
 
 /// How many entries one step looks at.
 const STEP: usize = 256;
+/// How many bytes of entries: nobody can write while they are read.
+const STEP_BYTES: u64 = 4 << 20;
 /// The time between two steps, in which others write.
 const BREATH: Duration = Duration::from_millis(20);
 /// The least time to the next sweep when one has met what it cannot read: it would meet it again,
@@ -81,16 +83,20 @@ fn worthless(
     let entries = transaction.open_table(ENTRIES)?;
     let from = behind.map_or(Bound::Unbounded, Bound::Excluded);
     let mut found = Vec::new();
-    let mut last = None;
+    let mut bytes = 0;
     let page = entries.range::<&str>((from, Bound::Unbounded))?;
-    for (index, row) in page.take(STEP).enumerate() {
+    for (index, row) in page.enumerate() {
         let (key, columns) = row?;
-        if !store.keeps(key.value(), meta_in(key.value(), columns.value()).as_ref()) {
-            found.push(key.value().into());
+        let (key, columns) = (key.value(), columns.value());
+        if !store.keeps(key, meta_in(key, columns).as_ref()) {
+            found.push(key.into());
         }
-        last = (index + 1 == STEP).then(|| key.value().into());
+        bytes += cost(key, columns.2);
+        if index + 1 == STEP || bytes >= STEP_BYTES {
+            return Ok((found, Some(key.into())));
+        }
     }
-    Ok((found, last))
+    Ok((found, None))
 }
 
 impl Batch<'_> {
