@@ -23,6 +23,9 @@ use crate::namespace::{scopes, split};
 /// server, and is not told. Nor is what a load stores on a server, or an increment of a counter that
 /// is there.
 ///
+/// The disk provider tells invalidations as the memory provider does, and `Resynced` when the file has been
+/// opened anew and holds what was not known here. It does not tell `Replaced`, `Expired`, `Evicted` and `Removed`.
+///
 /// On a server an invalidation may be told more than once: one that had to
 /// [wait](crate::Invalidated::Pending) when it holds on this node, and when it comes back from the
 /// server; and one whose call had to be repeated.

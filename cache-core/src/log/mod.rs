@@ -432,6 +432,12 @@ impl Log {
         self.for_each_watcher(|watcher| watcher.fence(key));
     }
 
+    /// All that is known is in doubt: others may have changed it.
+    #[cfg(feature = "disk")]
+    pub(crate) fn fence_all(&self) {
+        self.for_each_watcher(|watcher| watcher.fence_all());
+    }
+
     fn take_effect(&self, sequence: u64, record: &Record) {
         let stamp = self.write(|state| {
             state.barriers.insert(record, sequence);

@@ -33,6 +33,11 @@ impl Leases {
         self.all().remove(key);
     }
 
+    /// Voids all of them.
+    pub(super) fn clear(&self) {
+        self.all().clear();
+    }
+
     fn all(&self) -> MutexGuard<'_, HashMap<Box<str>, EntryId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

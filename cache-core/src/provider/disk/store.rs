@@ -114,6 +114,9 @@ impl Store {
             return Err(damaged(self.path().display()));
         }
         self.log.reset(found, kept.barriers);
+        // Another process may have had it meanwhile: what began before must not store what it read.
+        self.leases.clear();
+        self.log.fence_all();
         self.put(Some(database));
         self.failed.store(false, Ordering::Release);
         Ok(())

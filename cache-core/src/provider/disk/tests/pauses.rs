@@ -4,6 +4,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::sleep;
 use std::time::Duration;
 
+use super::moments::{KEY, entry, leased};
 use super::{Disk, opened};
 use crate::codec::Packing;
 use crate::log::{Caps, Invalidated, Record};
@@ -14,6 +15,7 @@ use crate::provider::disk::job::Orphan;
 use crate::provider::disk::on_damage::OnDamage;
 use crate::provider::disk::opening::Opening;
 use crate::provider::disk::store::Store;
+use crate::provider::disk::sweep::Sweep;
 use crate::provider::disk::writer::{Message, Writer};
 use crate::testkit::eventually;
 
@@ -54,6 +56,29 @@ fn a_sweep_can_be_as_far_away_as_a_duration_can_say() {
     assert_eq!(writer.patience(), Duration::from_secs(1));
 }
 
+#[tokio::test]
+async fn a_step_of_a_sweep_ends_after_so_many_bytes() {
+    let disk = Disk::new();
+    let (provider, cache) = opened(disk.builder().no_sweep()).await;
+    for key in 0..12 {
+        cache
+            .set(&format!("{key:02}"), &"x".repeat(1 << 20))
+            .tag("t")
+            .await
+            .unwrap();
+    }
+    cache.invalidate_tag("t").await.unwrap();
+    let mut sweep = Sweep::new(Duration::from_millis(1));
+    let mut steps = Vec::new();
+    while steps.iter().sum::<usize>() < 12 {
+        sleep(Duration::from_millis(30));
+        let found = sweep.step(&provider.0.store).unwrap();
+        assert!(!found.is_empty(), "after {steps:?}");
+        steps.push(found.len());
+    }
+    assert_eq!(steps, [4, 4, 4]);
+}
+
 /// A write that fails as on a broken disk; nothing is written for a while after it.
 async fn pause(provider: &DiskProvider) {
     let broken = || Failure::File(std::io::Error::other("broken").into());
@@ -61,6 +86,23 @@ async fn pause(provider: &DiskProvider) {
     assert!(written.await.is_err());
     let store = &provider.0.store;
     eventually("the file is opened anew", || !store.has_failed()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_began_before_the_file_was_opened_anew_stores_nothing() {
+    let disk = Disk::new();
+    let (provider, _cache) = opened(disk.builder()).await;
+    let lease = leased(&provider).await;
+    let began = std::time::Instant::now();
+    pause(&provider).await;
+    loop {
+        let filled = provider.fill(KEY, entry(&provider, "old"), lease).await;
+        match filled {
+            Ok(filled) => return assert!(!filled),
+            Err(error) => assert!(began.elapsed().as_secs() < 30, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
