@@ -12,7 +12,8 @@ impl Cache {
     /// not; the memory provider frees what has expired while it is read and written, and its bound
     /// on bytes holds for what is hidden, too. This is for those who want the memory back now, and
     /// for tests: under a manual [`Clock`](crate::Clock) nothing else frees what has expired. On a
-    /// Redis server the provider's own sweeper is at work all the time.
+    /// Redis server the provider's own sweeper is at work all the time, and on a disk the provider's own
+    /// sweep: this frees nothing there.
     ///
     /// Under the machine's clock an entry can be freed about a second after it has expired, and no
     /// earlier; under a manual one at once.
@@ -29,7 +30,8 @@ impl Cache {
         swept.map_err(|error| self.during("sweep", error))
     }
 
-    /// What the provider holds, and what has left it by itself: all namespaces together.
+    /// What the provider holds, and what has left it by itself: all namespaces together. On a disk
+    /// this says nothing; `DiskProvider::size` does.
     pub fn usage(&self) -> Usage {
         self.engine().provider.usage()
     }

@@ -121,7 +121,8 @@ const QUEUE_KIB: usize = 64 << 10;
 /// | what a call waits | [`timeout`](DiskProviderBuilder::timeout) for each turn at the disk: an operation takes one, a `set` or `increment` that finds invalidations waiting takes two, a load one for its look and one for its lease |
 ///
 /// What has expired is gone when it is read; a sweep frees it, and what was hidden, in the
-/// background. [`size`](Self::size) says how much there is. Times to live go by the machine's clock, also while nobody has the file. The
+/// background. [`Cache::sweep`](crate::Cache::sweep)
+/// and [`Cache::usage`](crate::Cache::usage) do and say nothing here; [`size`](Self::size) says how much there is. Times to live go by the machine's clock, also while nobody has the file. The
 /// provider's thread ends with its last clone.
 ///
 /// # What happens when something fails
