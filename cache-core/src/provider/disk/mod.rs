@@ -7,7 +7,7 @@
 //! | `row`, `state` | the tables: entries and their order; the log |
 //! | `operations`, `writes`, `job` | what callers ask for, on its way to the writer |
 //! | `writer` | the thread that writes |
-//! | `batch`, `changes` | one transaction, and what each operation changes in it |
+//! | `transaction`, `batch`, `changes` | one transaction, and what each operation changes in it |
 //! | `reads`, `sweep`, `recent` | looking, freeing, sparing |
 //! | `leases` | the loads that are under way |
 
@@ -29,6 +29,7 @@ mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod transaction;
 mod writer;
 mod writes;
 

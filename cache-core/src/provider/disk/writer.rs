@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use redb::{Database, Durability};
 use tokio::sync::oneshot;
 
 use super::batch::Batch;
@@ -19,6 +18,7 @@ use super::error::{Failure, Outcome, paused};
 use super::job::Job;
 use super::store::Store;
 use super::sweep::Sweep;
+use super::transaction::transact;
 use crate::error::{Error, Result};
 
 /// How many share one transaction at most.
@@ -239,35 +239,6 @@ impl Writer {
         if let Err(error) = closed {
             tracing::warn!(%error, %path, "the file could not be closed in order");
         }
-    }
-}
-
-/// One transaction. Whether all of it, and all that was committed before, is on the disk.
-fn transact(
-    database: &Database,
-    store: &Store,
-    is_sync: bool,
-    work: impl FnOnce(&mut Batch<'_>) -> Outcome<()>,
-) -> Outcome<bool> {
-    let mut transaction = database.begin_write()?;
-    let done = {
-        let mut batch = Batch::begin(&transaction, store)?;
-        work(&mut batch)?;
-        batch.finish()?
-    };
-    let lasting = is_sync || done.lasting;
-    let durability = transaction.set_durability(durability(lasting));
-    durability.map_err(|error| Failure::File(error.into()))?;
-    transaction.commit()?;
-    store.committed();
-    done.take_effect(store);
-    Ok(lasting)
-}
-
-fn durability(lasting: bool) -> Durability {
-    match lasting {
-        true => Durability::Immediate,
-        false => Durability::None,
     }
 }
 
