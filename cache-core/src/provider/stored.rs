@@ -129,7 +129,7 @@ pub(crate) fn encode(key: &str, entry: &Entry, packing: &Packing) -> Result<Vec<
 }
 
 /// Writes a lease.
-#[cfg(any(feature = "redis", test))]
+#[cfg(any(feature = "memcached", feature = "redis", test))]
 pub(crate) fn encode_lease(key: &str, token: EntryId, stamp: Stamp) -> Result<Vec<u8>> {
     let header = Header {
         form: Form::Lease,
@@ -176,7 +176,7 @@ pub(crate) fn is_lease(bytes: &[u8]) -> bool {
 }
 
 /// The id in bytes that may be damaged elsewhere.
-#[cfg(any(feature = "redis", test))]
+#[cfg(any(feature = "memcached", feature = "redis", test))]
 pub(crate) fn id_in(bytes: &[u8]) -> Option<EntryId> {
     Some(EntryId::from_u64(Reader(bytes.get(8..)?).u64().ok()?))
 }
