@@ -12,6 +12,7 @@ use super::name::name_of;
 use super::reply::Reply;
 use super::request::{Only, Request};
 use crate::clock::Clock;
+use crate::deferred::section;
 use crate::error::Result;
 use crate::log::{Caps, Incarnation, Log, Record};
 
@@ -202,31 +203,36 @@ impl Backplane {
     /// CAS number tells which is newer, and what came over an earlier connection than the last is
     /// in doubt. So a log that is gone never comes back.
     pub(super) fn absorb(&self, connection: u64, cas: u64, ledger: Ledger) -> Result<Known> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = &*known {
-            if known.connection > connection {
-                return Err(replaced());
+        // Around the guard: whoever is told of the records may call the cache, which comes here.
+        section(|| {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(known) = &*known {
+                if known.connection > connection {
+                    return Err(replaced());
+                }
+                if known.connection == connection && known.cas >= cas {
+                    return Ok(known.clone());
+                }
             }
-            if known.connection == connection && known.cas >= cas {
-                return Ok(known.clone());
-            }
-        }
-        let applied = self.log.stamp();
-        let missing = ledger.since(applied.sequence());
-        let is_applied = missing.is_some_and(|missing| {
-            let applied = self.log.apply(ledger.incarnation, &missing);
-            applied.is_ok()
-        });
+            self.apply(&ledger);
+            let now = Known {
+                connection,
+                cas,
+                ledger: Arc::new(ledger),
+            };
+            *known = Some(now.clone());
+            Ok(now)
+        })
+    }
+
+    /// Applies the records that are missing here, or all anew where that cannot be.
+    fn apply(&self, ledger: &Ledger) {
+        let missing = ledger.since(self.log.stamp().sequence());
+        let is_applied =
+            missing.is_some_and(|missing| self.log.apply(ledger.incarnation, &missing).is_ok());
         if !is_applied {
             self.log.reset(ledger.stamp(), ledger.barriers());
         }
-        let now = Known {
-            connection,
-            cas,
-            ledger: Arc::new(ledger),
-        };
-        *known = Some(now.clone());
-        Ok(now)
     }
 }
 
