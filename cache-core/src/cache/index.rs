@@ -7,6 +7,7 @@
 //!    still store for, and nobody has entered again since it was seen, goes: rule 1 stays true.
 
 use std::collections::HashSet;
+use std::time::{Duration, Instant};
 
 use super::Cache;
 use crate::engine::{Look, Question};
@@ -14,12 +15,14 @@ use crate::entry::{Meta, Owner};
 use crate::error::{Error, Result};
 use crate::index::{carries, index_tag};
 use crate::metrics::Miss;
-use crate::provider::{Cursor, Found, Index, Indexes, Member};
+use crate::provider::{Cursor, Found, Index, Indexes, Member, Members};
 use crate::terms::{EntryOptions, no_indexes};
 use crate::value::Value;
 
 /// About how many members one step looks at.
 const PAGE: usize = 500;
+/// Longer than a write may take.
+const LONG: Duration = Duration::from_secs(60);
 
 impl Cache {
     /// The keys and values of this namespace that are indexed by `value` in the index `name`, in
@@ -48,7 +51,8 @@ impl Cache {
     /// Each value is what [`get`](Self::get) would answer at its key, and belongs to the index by
     /// itself: what was overwritten, deleted, invalidated, evicted or has expired is not found.
     /// What is there throughout the call is found, with the exceptions that the provider's
-    /// documentation names. A value that cannot be read as a `T` is left out and counted as damaged,
+    /// documentation names, and except what is overwritten while a call goes on for more than a
+    /// minute. A value that cannot be read as a `T` is left out and counted as damaged,
     /// and so is what a function or a response has stored.
     ///
     /// With a memory tier the members come from the remote one and values from either. What
@@ -106,6 +110,7 @@ impl Cache {
             }
             let (mut passed, terms) = (Vec::new(), walk.inspect(&members).await);
             let terms = terms.map_err(|error| walk.failed(error))?;
+            walk.cache.check_touch(walk.operation)?;
             for (member, terms) in members.into_iter().zip(terms) {
                 match walk.shows(&member, terms.as_ref()) {
                     true => keys.push(walk.found(member)),
@@ -125,6 +130,7 @@ struct Walk<'c> {
     indexes: &'c dyn Indexes,
     tag: Box<str>,
     next: Option<Cursor>,
+    began: Instant,
     /// A member that is entered anew meanwhile comes once more.
     found: HashSet<Box<str>>,
 }
@@ -138,6 +144,7 @@ impl<'c> Walk<'c> {
             indexes: indexes.ok_or_else(|| cache.during(operation, no_indexes()))?,
             tag: index_tag(name, value),
             next: Some(Cursor::START),
+            began: Instant::now(),
             found: HashSet::new(),
         })
     }
@@ -161,7 +168,7 @@ impl<'c> Walk<'c> {
         self.cache.check_touch(self.operation)?;
         let page = self.indexes.members(self.index(), cursor, PAGE).await;
         let page = page.map_err(|error| self.failed(error))?;
-        self.next = page.next;
+        self.next = next_of(&page, self.began.elapsed());
         let new = |member: &Member| !self.found.contains(&member.key);
         Ok(Some(page.members.into_iter().filter(new).collect()))
     }
@@ -172,7 +179,9 @@ impl<'c> Walk<'c> {
         key
     }
 
+    /// Copies in memory are shown without asking, and what has gone before took its time.
     async fn look(&self, members: &[Member]) -> Result<Vec<Look>> {
+        self.cache.check_touch(self.operation)?;
         let options = EntryOptions::new();
         let question = |member: &Member| {
             self.cache
@@ -260,6 +269,34 @@ impl<'c> Walk<'c> {
     }
 }
 
+/// Where to go on, if that has an end. Members that are entered while the walk goes on can come
+/// behind all others, so that writers who are quicker would keep it for ever. Who has gone on for
+/// longer than a write may take has found all of the others once one that is not settled is last.
+fn next_of(page: &Members, age: Duration) -> Option<Cursor> {
+    let ends = page.members.last().is_some_and(|last| !last.settled);
+    page.next.filter(|_| !ends || age < LONG)
+}
+
 fn left(error: &Error) {
     tracing::debug!(%error, "stale members were left in an index");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_that_takes_long_ends_where_others_still_write() {
+        let page = |settled| Members {
+            members: vec![Member {
+                key: "k".into(),
+                mark: 7,
+                settled,
+            }],
+            next: Some(Cursor(7)),
+        };
+        assert!(next_of(&page(false), LONG / 2).is_some());
+        assert!(next_of(&page(true), LONG).is_some());
+        assert_eq!(next_of(&page(false), LONG), None);
+    }
 }

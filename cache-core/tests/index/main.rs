@@ -128,25 +128,6 @@ async fn members_come_from_the_remote_tier_and_values_from_memory() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_behind_takes_no_member_away() {
-    let (provider, chaos) = ChaosProvider::remote();
-    let cache = Cache::builder(provider).memory_tier(MemoryTier::new());
-    let cache = cache.build().unwrap();
-    cache.set("k", "bare").await.unwrap();
-    assert!(cache.get::<String>("k").await.unwrap().is_some());
-    // The far side has what is indexed; this side has yet to hear of it.
-    let far = cache.without_memory_tier();
-    let (gate, held) = Gate::new();
-    chaos.next(Operation::Set, Fault::HoldAnswer(held));
-    let writer = tokio::spawn(async move { store(&far, "k", "a").await });
-    gate.entered().await;
-    found(&cache, "a").await;
-    gate.open();
-    writer.await.unwrap();
-    assert!(is_found(&cache, "a").await);
-}
-
-#[tokio::test]
 async fn a_failure_to_take_stale_members_out_is_nothing_to_the_reader() {
     for operation in [Operation::Inspect, Operation::Unlink] {
         let (cache, chaos) = chaotic();
