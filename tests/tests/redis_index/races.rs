@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use cache_core::testkit::Gate;
-use cache_core::{Cache, EntryOptions, MemoryTier};
+use cache_core::testkit::{ChaosProvider, Fault, Gate, Operation, eventually};
+use cache_core::{Cache, EntryOptions, ErrorKind, MemoryTier, Provider};
 use cache_tests::redis_node::{build, node, patient};
 use cache_tests::redis_server::RedisServer;
 
@@ -138,5 +138,35 @@ async fn whatever_is_there_is_found_however_many_write_and_take_out() {
         };
         let found = found(&reader, &value).await;
         assert!(found.contains(&(key, value)), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_node_that_loses_touch_on_its_way_through_an_index_shows_nothing() {
+    for held_up in [Operation::Members, Operation::Inspect] {
+        let server = RedisServer::start();
+        let second = Duration::from_secs(1);
+        let builder = patient(&server).heartbeat(second / 5).touch_bound(second);
+        let (provider, chaos) = ChaosProvider::over(build(builder).await);
+        let (log, clock) = (provider.log().clone(), provider.clock());
+        let builder = Cache::builder(provider).memory_tier(MemoryTier::new());
+        let cache = builder.build().unwrap();
+        store(&cache, "k", "a").await;
+        assert!(is_found(&cache, "a").await, "and a copy is in memory");
+        let (gate, held) = Gate::new();
+        chaos.next(held_up, Fault::HoldAnswer(held));
+        let read = tokio::spawn(async move {
+            match held_up {
+                Operation::Members => cache.get_by_index::<String>("i", "a").await.map(drop),
+                _ => cache.get_keys_by_index("i", "a").await.map(drop),
+            }
+        });
+        gate.entered().await;
+        server.pause();
+        eventually("it has lost touch", || !log.in_touch(clock.now())).await;
+        gate.open();
+        let error = read.await.unwrap().unwrap_err();
+        server.resume();
+        assert_eq!(error.kind(), ErrorKind::Connection, "{held_up:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache_core::testkit::{ChaosProvider, Fault, Gate, Operation, eventually};
-use cache_core::{Cache, MemoryTier, RedisProvider};
+use cache_core::{Cache, EntryOptions, MemoryTier, RedisProvider};
 use cache_tests::redis_node::{build, deaf, node, patient};
 use cache_tests::redis_server::RedisServer;
 
@@ -171,4 +171,40 @@ async fn a_sweep_leaves_alone_what_may_still_come() {
     eventually("the other one is gone", || members(&server) == 1).await;
     arrive(&server, &under_way);
     assert!(is_found(&cache, "a").await);
+}
+
+#[tokio::test]
+async fn what_was_not_yet_to_be_taken_out_is_by_a_later_sweep_although_nothing_was_invalidated() {
+    let server = RedisServer::start();
+    let cache = handle(&server).await;
+    store(&cache, "k", "a").await;
+    let _sweeping = sweeping(&server).await;
+    eventually("some sweeps", || server.calls_of("scan") >= 5).await;
+    assert_eq!(members(&server), 1, "its mark has not passed");
+    // As an eviction does: nobody is told, and the log stands still.
+    let _: u64 = server.cli(&["DEL", "cache::k"]);
+    let_marks_pass(&server);
+    eventually("it is taken out", || members(&server) == 0).await;
+}
+
+#[tokio::test]
+async fn a_sweep_does_not_follow_those_who_write_to_an_index() {
+    let server = RedisServer::start();
+    let cache = handle(&server).await;
+    // More than ten steps look at.
+    let keys: Vec<_> = (0..2_500).map(|number| number.to_string()).collect();
+    let values: Vec<_> = keys.iter().map(|key| (&**key, 1)).collect();
+    let all = EntryOptions::new().index("i", "a");
+    cache.set_many(&values, all).await.unwrap();
+    let _sweeping = sweeping(&server).await;
+    let (scanned, looked) = (
+        || server.calls_of("scan"),
+        || server.calls_of("zrangebyscore"),
+    );
+    eventually("entries are looked at", || scanned() >= 30).await;
+    let before = (scanned(), looked());
+    eventually("some sweeps", || scanned() >= before.0 + 60).await;
+    // The index is met once in each sweep of a dozen steps, and all of it may still be written.
+    let looks = looked() - before.1;
+    assert!(looks < 30, "{looks} looks");
 }

@@ -213,8 +213,9 @@ impl RedisProviderBuilder {
 
     /// The time from one sweep of the deployment to the next; default 5 min. A sweep frees the
     /// entries that invalidations have hidden, and takes the keys out of indexes whose entries are
-    /// gone: one process at a time looks through the database, some 200 keys in a step, and leaves the server alone for 20 ms or four times as long as the
-    /// step took, whichever is longer.
+    /// gone: one process at a time looks through the database, some 200 keys in a step, and leaves the
+    /// server alone for 20 ms or four times as long as the step took, whichever is longer. Where nothing
+    /// was invalidated since the last sweep, it lists the keys and looks at the indexes only.
     pub fn sweep(mut self, interval: Duration) -> Self {
         self.sweep = Some(interval);
         self

@@ -29,7 +29,7 @@ const BASE: u64 = 1 << 52;
 const BATCH: usize = 500;
 /// What stands between the prefix of a deployment and the namespace in the key of an index. No
 /// prefix has a `#` in its stored form.
-const INFIX: &str = "#index:";
+pub(super) const INFIX: &str = "#index:";
 
 /// An entry that is about to be stored: its key and tags, and its time to live in milliseconds, 0
 /// for none.
@@ -105,7 +105,8 @@ pub(super) fn unlink_call(place: &str, stale: &[Member]) -> Call {
 /// `{prefix}#index:{namespace}:{hash}`
 fn key_of_index(index: Index<'_>) -> String {
     let scope = index.scope.replacen(':', INFIX, 1);
-    format!("{scope}:{}", &index.tag[1..])
+    // What is no tag of an index is that of one where nothing is.
+    format!("{scope}:{}", index.tag.get(1..).unwrap_or_default())
 }
 
 /// The scope and the tag of the index that lies at a key, if one does.
@@ -161,6 +162,17 @@ mod tests {
         }
         assert_eq!(index_at("app:n:k"), None);
         assert_eq!(index_at("app:n:k#index:n:0"), None);
+    }
+
+    #[test]
+    fn what_is_no_tag_of_an_index_lies_nowhere_and_stops_nobody() {
+        for tag in ["", "ä", "\0"] {
+            let index = Index {
+                scope: "app:n",
+                tag,
+            };
+            assert!(key_of_index(index).starts_with("app#index:n:"), "{tag}");
+        }
     }
 
     #[test]

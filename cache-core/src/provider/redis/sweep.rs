@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::backplane::Backplane;
 use super::entries::{Entries, millis};
+use super::indexes::INFIX;
 use super::script::SWEEP;
 use super::tidy::Untidy;
 use crate::codec::Packing;
@@ -34,7 +35,9 @@ pub(super) struct Sweeper {
     pub(super) interval: Duration,
     pub(super) freed: Arc<AtomicU64>,
     token: u64,
-    pattern: Pattern,
+    /// What entries and indexes lie at.
+    all: Pattern,
+    indexes: Pattern,
     /// Where the log stood when the last whole sweep of this node began.
     swept: Option<Stamp>,
 }
@@ -45,14 +48,14 @@ impl Sweeper {
         interval: Duration,
         freed: Arc<AtomicU64>,
     ) -> Result<Self> {
-        // Entries, and indexes.
         let prefix = Pattern::escape(backplane.keys.root.trim_end_matches(':'));
         Ok(Self {
             backplane: Arc::downgrade(backplane),
             interval,
             freed,
             token: random::u64(),
-            pattern: Pattern::new(format!("{prefix}[:#]*"))?,
+            all: Pattern::new(format!("{prefix}[:#]*"))?,
+            indexes: Pattern::new(format!("{prefix}{INFIX}*"))?,
             swept: None,
         })
     }
@@ -76,21 +79,23 @@ impl Sweeper {
         }
     }
 
-    /// One sweep, if there is something to do and it is this node's turn; else for how long it is
-    /// another's.
+    /// One sweep, if it is this node's turn; else for how long it is another's. Where the log has
+    /// not moved nothing has been hidden. But keys in indexes go stale without it: their entries
+    /// are evicted, or were yet to come when they were looked at.
     async fn round(&mut self) -> Result<Option<Duration>> {
         let Some(began) = self.backplane.upgrade().map(|strong| strong.log.stamp()) else {
             return Ok(None);
         };
-        if self.swept == Some(began) {
-            return Ok(None);
-        }
         if let Some(left) = self.turn(TURN).await? {
             return Ok(Some(left));
         }
+        let pattern = match self.swept == Some(began) {
+            true => &self.indexes,
+            false => &self.all,
+        };
         let mut cursor = Some(Cursor::START);
         while let Some(at) = cursor {
-            cursor = match self.step(at).await? {
+            cursor = match self.step(pattern, at).await? {
                 Step::Next(next) => next,
                 Step::Over(left) => return Ok(left),
             };
@@ -101,14 +106,16 @@ impl Sweeper {
     }
 
     /// Looks at some keys and frees what is hidden, then looks through the indexes among them.
-    async fn step(&self, at: Cursor) -> Result<Step> {
+    async fn step(&self, pattern: &Pattern, at: Cursor) -> Result<Step> {
         let began = Instant::now();
         let Some(entries) = self.entries() else {
             return Ok(Step::Over(None));
         };
-        let (keys, next) = entries.keys(&self.pattern, at, STEP, &[]).await?;
+        let (keys, next) = entries.keys(pattern, at, STEP, &[]).await?;
         let mut indexes: Vec<_> = keys.iter().filter_map(|key| Untidy::at(key)).collect();
-        self.free_hidden(&entries, keys).await?;
+        if indexes.len() < keys.len() {
+            self.free_hidden(&entries, keys).await?;
+        }
         drop(entries);
         let mut over = self.rest(began).await?;
         while over.is_none() && !indexes.is_empty() {

@@ -5,7 +5,7 @@ use super::indexes::{index_at, members_call, members_from, unlink_call};
 use super::link::read;
 use crate::error::Result;
 use crate::index::carries;
-use crate::provider::{Cursor, Found, Index, Member};
+use crate::provider::{Cursor, Found, Index, Member, Members};
 
 /// About how many keys one step looks at, in all indexes together.
 const STEP: usize = 200;
@@ -38,6 +38,13 @@ impl Untidy {
             tag: &self.tag,
         }
     }
+}
+
+/// Where to go on, if there can be anything to take out. Marks ascend: behind a key that is not
+/// settled none is, and who went on would never be done where keys are entered all the time.
+fn settled_next(page: &Members) -> Option<Cursor> {
+    let last = page.members.last();
+    page.next.filter(|_| last.is_none_or(|it| it.settled))
 }
 
 /// A key in one of the indexes: which one that is, its whole key, and what it is there.
@@ -75,7 +82,7 @@ impl Entries {
         for (at, (index, page)) in indexes.iter().zip(pages.await?).enumerate() {
             // What lies there can be something else: that is left alone.
             let page = page.and_then(|page| members_from(page, count)).ok();
-            next.push(page.as_ref().and_then(|page| page.next));
+            next.push(page.as_ref().and_then(settled_next));
             let members = page.into_iter().flat_map(|page| page.members);
             let look = |it: Member| (at, index.index().full_key(&it.key), it);
             looked.extend(members.filter(|it| it.settled).map(look));
