@@ -41,7 +41,7 @@ impl MemoryProvider {
 }
 
 impl Indexes for MemoryProvider {
-    /// Answers everything in one page: the keys are in memory already.
+    /// Answers everything in one page: the keys are in memory already. Writers come in between.
     fn members<'a>(
         &'a self,
         index: Index<'a>,
