@@ -1,10 +1,15 @@
 //! What the chaos provider does to calls, and that the cache keeps its promises meanwhile.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
+use cache_core::provider::Leased;
 use cache_core::testkit::{Chaos, ChaosProvider, Fault, Gate, Nodes, Operation};
-use cache_core::{Cache, Error, ErrorKind, Invalidated, MemoryProvider, MemoryTier};
+use cache_core::{
+    Cache, Entry, EntryId, Error, ErrorKind, Invalidated, MemoryProvider, MemoryTier, Meta, Owner,
+    Payload, Provider,
+};
 use tokio::time::Instant;
 
 fn chaotic() -> (Cache, Chaos) {
@@ -172,6 +177,49 @@ async fn what_is_garbled_is_a_damaged_entry() {
         cache.get::<String>("k").await.unwrap().as_deref(),
         Some("v")
     );
+}
+
+#[tokio::test]
+async fn no_part_of_what_is_garbled_is_a_value() {
+    let (cache, chaos) = chaotic();
+    for value in [12, 1, -7] {
+        chaos.garble(1);
+        cache.set("n", &value).await.unwrap();
+        assert_eq!(number(&cache).await.unwrap(), None, "{value}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_given_back_to_a_backend_that_is_away_stays_taken() {
+    let (provider, chaos) = ChaosProvider::over(MemoryProvider::new());
+    let stamp = provider.log().stamp();
+    let Ok(Leased::Lease(lease)) = provider.lease("cache::k", None, stamp).await else {
+        panic!("a lease was expected");
+    };
+    let (locks, token) = (provider.locks().unwrap(), EntryId::random());
+    let ttl = Duration::from_secs(600);
+    assert!(locks.acquire("l", token, ttl).await.unwrap().is_some());
+    chaos.away(true);
+    provider.release("cache::k", lease);
+    locks.give_back("l", token);
+    chaos.away(false);
+    assert!(locks.extend("l", token, ttl).await.unwrap());
+    let entry = Arc::new(loaded(&provider));
+    assert!(provider.fill("cache::k", entry, lease).await.unwrap());
+}
+
+fn loaded(provider: &ChaosProvider) -> Entry {
+    let meta = Meta {
+        id: EntryId::random(),
+        owner: Owner::HANDLE,
+        stamp: provider.log().stamp(),
+        created: provider.clock().now(),
+        expires: None,
+        kept_for: Duration::ZERO,
+        load_time: Duration::ZERO,
+        tags: [].into(),
+    };
+    Entry::new(meta, Payload::typed(1_u8))
 }
 
 #[tokio::test]

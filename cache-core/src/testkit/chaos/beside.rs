@@ -51,7 +51,9 @@ impl Locks for ChaosProvider {
     }
 
     fn give_back(&self, key: &str, token: EntryId) {
-        if let Some(locks) = self.inner().locks() {
+        if let Some(locks) = self.inner().locks()
+            && !self.is_away()
+        {
             locks.give_back(key, token);
         }
     }

@@ -121,7 +121,7 @@ impl Chaos {
     }
 
     /// Whether the backend is away: every call fails as if the connection were lost, and nothing is
-    /// done.
+    /// done. Leases and locks that are given back meanwhile stay where they are.
     pub fn away(&self, away: bool) -> &Self {
         self.plan().away = away;
         self
@@ -139,8 +139,8 @@ impl Chaos {
         self
     }
 
-    /// Lets this many of the next entries that are stored lose their first byte, so that they are
-    /// found and cannot be read.
+    /// Lets this many of the next entries that are stored begin with another byte, so that they are
+    /// found and cannot be read: not as JSON, MessagePack or text. Bytes stored as they are can be.
     pub fn garble(&self, entries: usize) -> &Self {
         self.plan().garbled = entries;
         self

@@ -19,6 +19,9 @@ use crate::provider::{
 };
 use crate::terms::{Ttl, no_indexes};
 
+/// What no JSON text, no MessagePack value and no text in UTF-8 begins with.
+const UNREADABLE: u8 = 0xc1;
+
 /// A provider around another, whose calls meet what a [`Chaos`] wants.
 ///
 /// It is never peeked into, so that reads can fail, too. Without chaos it does what the other does.
@@ -61,6 +64,10 @@ impl ChaosProvider {
         (Self { log, ..provider }, chaos)
     }
 
+    pub(super) fn is_away(&self) -> bool {
+        self.chaos.plan().away
+    }
+
     pub(super) fn inner(&self) -> &dyn Provider {
         &*self.inner
     }
@@ -101,7 +108,8 @@ impl ChaosProvider {
         }
         let (mut bytes, codec) = entry.payload().to_bytes()?;
         if garbles {
-            bytes = bytes.slice(bytes.len().min(1)..);
+            let rest = bytes.get(1..).unwrap_or_default();
+            bytes = [&[UNREADABLE], rest].concat().into();
         }
         let payload = Payload::Bytes { bytes, codec };
         Ok(Arc::new(Entry::new(entry.meta().clone(), payload)))
@@ -207,7 +215,9 @@ impl Provider for ChaosProvider {
     }
 
     fn release(&self, key: &str, lease: Lease) {
-        self.inner.release(key, lease);
+        if !self.is_away() {
+            self.inner.release(key, lease);
+        }
     }
 
     fn fill<'a>(
