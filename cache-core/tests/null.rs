@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
-use cache_core::testkit::Nodes;
 use cache_core::testkit::race::{self, Act};
+use cache_core::testkit::{ChaosProvider, Fault, Nodes, Operation, conformance as contract};
 use cache_core::{Cache, EntryOptions, ErrorKind, Invalidated, NullProvider};
 
 async fn nodes() -> Nodes {
@@ -43,6 +43,16 @@ async fn nothing_is_stored_and_nothing_fails() {
     assert_eq!(cache.clear().await.unwrap(), Invalidated::Applied);
     let tag = cache.invalidate_tag("t").await.unwrap();
     assert_eq!(tag, Invalidated::Applied);
+}
+
+#[tokio::test]
+#[should_panic(expected = "Unsupported")]
+async fn all_that_a_provider_says_it_cannot_do_is_asked_for() {
+    let (provider, chaos) = ChaosProvider::over(NullProvider::new());
+    chaos.every(Operation::Increment, Fault::Error(ErrorKind::Timeout));
+    let cache = Cache::builder(provider).build().expect("a cache");
+    // It lacks storage as well.
+    contract::counters::counters_count(&Nodes::one(cache)).await;
 }
 
 #[tokio::test]

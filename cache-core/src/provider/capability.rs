@@ -34,13 +34,13 @@ pub struct Capability {
     /// [`EntryOptions::index`](crate::EntryOptions::index) and
     /// [`Cache::get_by_index`](crate::Cache::get_by_index).
     pub indexes: bool,
-    /// Several processes see one store.
+    /// Several processes see one store. For information: no check follows it.
     pub shared: bool,
     /// Its entries may be copied into a [memory tier](crate::MemoryTier): whatever makes a copy
     /// old, a write in another process included, is recorded in the [log](crate::Provider::log)
     /// and delivered.
     pub copies: bool,
-    /// What is stored outlives the process.
+    /// What is stored outlives the process. For information: no check follows it.
     pub persistent: bool,
 }
 

@@ -21,7 +21,7 @@ const NAME: &str = "null";
 /// | reads, `exists`, `get_ttl`, scans | absent |
 /// | `get_by_index`, `get_keys_by_index` | nothing |
 /// | `set`, `set_many`, indexed or not | succeed, and keep nothing |
-/// | `delete`, `expire` | there was nothing |
+/// | `delete`, `delete_by_pattern`, `expire`, `update` | there was nothing |
 /// | `invalidate*`, `clear` | [`Applied`](Invalidated::Applied) |
 /// | `get_or_set`, `#[cached]` | load; callers that want one key at one moment still share one load, unless something was invalidated in between |
 /// | `increment` | [`Unsupported`](ErrorKind::Unsupported): a count that begins anew with each call would be a wrong one |
@@ -67,6 +67,7 @@ impl Provider for NullProvider {
 
     fn capability(&self) -> Capability {
         Capability {
+            scan: true,
             indexes: true,
             ..Capability::NONE
         }

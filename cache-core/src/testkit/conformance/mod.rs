@@ -147,6 +147,10 @@ impl Need {
                 assert!(!cache.exists("k").await.expect("exists"));
             }
             Self::Counters => unsupported(cache.increment("n", 1).await),
+            Self::Update if !cache.capability().storage => {
+                let updated = cache.update::<User>("user", &json!({})).await;
+                assert_eq!(updated.expect("an update of nothing"), None);
+            }
             Self::Update => {
                 cache.set("user", &ada()).await.expect("a set");
                 unsupported(cache.update::<User>("user", &json!({})).await);
@@ -164,15 +168,15 @@ impl Need {
     }
 }
 
-/// Whether the provider cannot do the first of these that it says it cannot do. Then that has been
+/// Whether the provider says that it cannot do all of these. Then each that it cannot do has been
 /// asked for, and answered as it must be.
 async fn refused(needs: &[Need], cache: &Cache) -> bool {
     let capability = cache.capability();
-    let Some(lacking) = needs.iter().find(|need| !need.is_met(capability)) else {
-        return false;
-    };
-    lacking.is_refused(cache).await;
-    true
+    let is_lacking = |need: &&Need| !need.is_met(capability);
+    for lacking in needs.iter().filter(is_lacking) {
+        lacking.is_refused(cache).await;
+    }
+    needs.iter().any(|need| is_lacking(&need))
 }
 
 fn unsupported<T: std::fmt::Debug>(answer: Result<T>) {
