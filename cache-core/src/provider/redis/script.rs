@@ -56,21 +56,25 @@ pub(super) static REMOVE: Script = script!(" flags=allow-oom": "entry.lua", "rem
 pub(super) static DROP: Script = script!(" flags=allow-oom": "entry.lua", "drop.lua");
 pub(super) static SWEEP: Script = script!(" flags=allow-oom": "sweep.lua");
 pub(super) static FORGET: Script = script!(" flags=allow-oom": "forget.lua");
-pub(super) static EXTEND: Script = script!(" flags=allow-oom": "lock.lua", "extend.lua");
-pub(super) static UNLOCK: Script = script!(" flags=allow-oom": "lock.lua", "release.lua");
-pub(super) static UNLINK: Script = script!(" flags=allow-oom": "index.lua", "unlink.lua");
-pub(super) static MEMBERS: Script = script!(" flags=no-writes": "index.lua", "members.lua");
+pub(super) static EXTEND: Script =
+    script!(" flags=allow-oom": "time.lua", "lock.lua", "extend.lua");
+pub(super) static UNLOCK: Script =
+    script!(" flags=allow-oom": "time.lua", "lock.lua", "release.lua");
+pub(super) static UNLINK: Script =
+    script!(" flags=allow-oom": "time.lua", "index.lua", "unlink.lua");
+pub(super) static MEMBERS: Script =
+    script!(" flags=no-writes": "time.lua", "index.lua", "members.lua");
 pub(super) static HEADER: Script = script!(" flags=no-writes": "entry.lua", "header.lua");
 pub(super) static PAGE: Script = script!(" flags=no-writes": "page.lua");
 
 // What the server refuses then, as a whole and before it has written anything.
 pub(super) static LEASE: Script = script!("": "entry.lua", "lease.lua");
-pub(super) static LINK: Script = script!("": "index.lua", "link.lua");
+pub(super) static LINK: Script = script!("": "time.lua", "index.lua", "link.lua");
 pub(super) static PUT: Script = script!("": "entry.lua", "put.lua");
 pub(super) static FILL: Script = script!("": "entry.lua", "fill.lua");
 pub(super) static SET: Script = script!("": "log.lua", "entry.lua", "set.lua");
 pub(super) static INCREMENT: Script = script!("": "entry.lua", "increment.lua");
 pub(super) static REPLACE: Script = script!("": "entry.lua", "replace.lua");
 pub(super) static EXPIRE: Script = script!("": "entry.lua", "expire.lua");
-pub(super) static LIMIT: Script = script!("": "limit.lua");
-pub(super) static LOCK: Script = script!("": "lock.lua", "acquire.lua");
+pub(super) static LIMIT: Script = script!("": "time.lua", "limit.lua");
+pub(super) static LOCK: Script = script!("": "time.lua", "lock.lua", "acquire.lua");

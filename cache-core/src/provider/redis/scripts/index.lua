@@ -9,11 +9,6 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
-end
-
 -- Has the index live as long as the last of its entries.
 local function live(index)
   local last = redis.call('ZRANGE', index, '(' .. whole(BASE), '-inf', 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES')

@@ -8,11 +8,6 @@ local key, limit, window, width = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]),
 local slides, cost, counts = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6] == '1'
 local MOST_PARTS = 64
 
-local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
-end
-
 -- The parts that count still, from the oldest on, their sum, and when the newest began. What is no such
 -- state is taken for none, and overwritten.
 local function parts_at(now)

@@ -3,11 +3,6 @@
 -- the numbers grow even if the clock goes back.
 local FREE = string.rep('\0', 8)
 
-local function now_us()
-  local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000000 + tonumber(time[2])
-end
-
 -- What stands at a key, and whether it is held; nil for nothing, and for what is no lock.
 local function lock_at(key, now)
   local value = redis.pcall('GET', key)
