@@ -86,6 +86,7 @@ impl ShelfProvider {
         }
         shelf.leases.remove(key);
         let replaced = shelf.entries.insert(key.into(), entry);
+        // The first by key, which can be the new one itself.
         let evicted = (shelf.entries.len() > self.max_entries).then(|| shelf.entries.pop_first());
         drop(shelf);
         drop((replaced, evicted));

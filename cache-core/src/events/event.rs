@@ -53,7 +53,8 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidatedBy {
-    /// One key: by `invalidate`, `delete`, or a time to live of zero.
+    /// One key: by `invalidate`, `delete`, or a time to live of zero; or a `set` whose outcome is
+    /// unknown, where the provider hides its key for safety, as Redis and memcached do.
     Key(EntryKey),
     /// A tag, in all namespaces.
     Tag(Arc<str>),

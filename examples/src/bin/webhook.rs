@@ -59,7 +59,8 @@ async fn run() -> Result<(), Failure> {
     let cache = Cache::builder(provider.build().await?).build()?;
     let events = cache.events();
     let hook = Hook::to(options.to);
-    println!("posting to {}", hook.to);
+    // What follows the host can be a secret.
+    println!("posting to {}", hook.to.host().unwrap_or_default());
     tokio::select! {
         () = follow(events, &hook) => {}
         stopped = tokio::signal::ctrl_c() => stopped?,
