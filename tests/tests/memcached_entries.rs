@@ -360,3 +360,26 @@ async fn the_log_is_one_item_and_two_deployments_have_one_each() {
     );
     assert!(server.item(LOG).is_some() && server.item("{other}:log").is_some());
 }
+
+#[tokio::test]
+async fn hundreds_who_set_one_key_at_once_all_do() {
+    let server = MemcachedServer::start();
+    let cache = cache(node(&server).await);
+    let set = |number: u32| {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.set("k", &number).await })
+    };
+    let sets: Vec<_> = (0..600).map(set).collect();
+    for set in sets {
+        set.await.unwrap().unwrap();
+    }
+    assert!(cache.get::<u32>("k").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_lease_that_the_server_cannot_count_is_refused() {
+    let server = MemcachedServer::start();
+    let builder = patient(server.url()).lease_ttl(Duration::from_millis(999));
+    let error = builder.build().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}

@@ -231,3 +231,25 @@ async fn many_keys_are_read_in_one_write_and_set_in_two() {
     );
     assert!(server.item(LOG).is_some());
 }
+
+#[tokio::test]
+async fn a_load_that_begins_between_the_deletion_and_the_record_stores_nothing() {
+    let server = MemcachedServer::start();
+    let gate = CommandGate::start(server.address());
+    let one = build(
+        patient(gate.memcached_url())
+            .heartbeat(HOUR)
+            .touch_bound(HOUR * 2),
+    )
+    .await;
+    let (other, key) = (node(&server).await, key("k"));
+    gate.rule(Rule::Hold(REPLACES));
+    let record = Record::Key(key.as_str().into());
+    let invalidating = tokio::spawn(async move { one.invalidate(&[record]).await });
+    eventually("the record is on its way", || gate.held() > 0).await;
+    let lease = lead(&other, &key).await;
+    gate.rule(Rule::Pass);
+    let done = invalidating.await.unwrap().unwrap();
+    assert_eq!(done.state, Invalidated::Applied);
+    assert!(!other.fill(&key, entry(&other, "old"), lease).await.unwrap());
+}

@@ -42,6 +42,9 @@ impl Backplane {
         before: &[Request<'_>],
         records: &[Record],
     ) -> Result<Vec<Reply>> {
+        // Again behind each attempt: a load that has begun since the first deletion has learned of
+        // the log as it was, and of a record about one key, which hides it, little is remembered.
+        let keys: Vec<_> = records.iter().filter_map(key_of).map(name_of).collect();
         let mut answers = None;
         for _ in 0..ATTEMPTS {
             let known = self.current(session).await?;
@@ -57,7 +60,9 @@ impl Backplane {
                 only: Only::IfStill(known.cas),
                 seconds: 0,
             });
+            all.extend(keys.iter().map(|name| delete(name)));
             let mut replies = session.ask(&all).await?;
+            replies.truncate(before.len() + 1);
             let appended = replies.pop().ok_or_else(unusable)?;
             let answers = answers.get_or_insert(replies);
             match appended {

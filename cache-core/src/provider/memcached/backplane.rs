@@ -79,18 +79,19 @@ impl Backplane {
     /// Catches up, delivers what waits, and is in touch for a while from the moment of asking. A
     /// failure gives the connection up: it may take everything and answer nothing.
     pub(super) async fn beat(&self) -> Result<()> {
-        let asked = self.clock.now();
         let beaten = self.exchange().await;
-        match &beaten {
-            Ok(()) => self.log.touched(asked.saturating_add(self.touch_bound)),
-            Err(_) => self.link.reconnect().await,
+        if beaten.is_err() {
+            self.link.reconnect().await;
         }
         beaten
     }
 
     async fn exchange(&self) -> Result<()> {
+        let asked = self.clock.now();
         let session = self.probe.session().await?;
         self.ask(&session, &[]).await?;
+        // However long it takes to deliver what has waited.
+        self.log.touched(asked.saturating_add(self.touch_bound));
         self.deliver_pending(&session).await
     }
 

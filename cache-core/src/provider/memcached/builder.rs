@@ -105,7 +105,8 @@ impl MemcachedProviderBuilder {
     /// How long a load keeps its key reserved without being renewed, to the second; default 10 s. It
     /// is renewed three times as often while the load runs. With the
     /// [distributed lock](crate::CacheBuilder::distributed_lock) it bounds for how long others wait
-    /// for a process that has died, besides their `lock_wait`.
+    /// for a process that has died, besides their `lock_wait`. Less than 1 s, which the server does not
+    /// count, is refused by [`build`](Self::build).
     pub fn lease_ttl(mut self, ttl: Duration) -> Self {
         self.lease_ttl = ttl;
         self
@@ -233,12 +234,16 @@ impl MemcachedProviderBuilder {
             ("command_timeout", self.command_timeout),
             ("heartbeat", self.heartbeat),
             ("touch_bound", self.touch_bound),
-            ("lease_ttl", self.lease_ttl),
         ];
         for (name, span) in spans {
             if span < Duration::from_millis(1) {
                 return Err(configuration(format!("{name} is shorter than 1 ms")));
             }
+        }
+        if self.lease_ttl < Duration::from_secs(1) {
+            return Err(configuration(
+                "lease_ttl is shorter than 1 s; memcached counts in seconds",
+            ));
         }
         if self.touch_bound <= self.heartbeat {
             return Err(configuration(

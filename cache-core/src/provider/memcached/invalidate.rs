@@ -31,8 +31,8 @@ impl Entries {
         }
     }
 
-    /// Deletes at the keys first, then appends: what is left there by a load that begins between
-    /// the two is hidden by the record.
+    /// Deletes at the keys first, which tells what stood there, then appends, and deletes again what
+    /// a load has left there that began in between.
     async fn invalidate_there(&self, records: &[Record]) -> Result<Vec<bool>> {
         let log = &self.backplane.log;
         let session = self.backplane.link.session().await?;

@@ -21,8 +21,9 @@
 //!    known is all there is; else the log is read and applied before the entry is judged. So what has
 //!    been invalidated anywhere is hidden from every read that starts later and is answered, on every node.
 //!    What was read of the log is applied in the order of connection and number, so that no node goes back.
-//! 6. **Invalidate**: delete at the keys, then append; in one write, which is repeated in part if somebody
-//!    else has appended meanwhile. A load that is under way at a key has lost its lease by the deletion;
+//! 6. **Invalidate**: delete at the keys, append, and delete again; in one write, which is repeated in part
+//!    if somebody else has appended meanwhile. A load that is under way at a key has lost its lease by the
+//!    deletion, also one that began before the record was there;
 //!    callers who come later learn of the record before they can join it.
 //! 7. **Fill**: the lease is read, and replaced if its token is the load's. The value keeps the stamp from
 //!    before the load, so that records since then hide it.
@@ -120,6 +121,7 @@ const NAME: &str = "memcached";
 /// | values | up to the server's limit, 1 MiB by default (`-I`), after compression. Larger ones are an error of `set`, and are computed by `get_or_set` each time |
 /// | a read that the server does not answer | its caller may share a load that is under way in his process, though something was invalidated elsewhere since it began: while the server is in touch, and for the [touch bound](MemcachedProviderBuilder::touch_bound) after that. With [`Consistency::Strict`](crate::Consistency::Strict), which asks twice, he loads by himself |
 /// | a deletion whose caller was told nothing | may be carried out late, and take a newer value along |
+/// | `increment`, `expire`, `update` that end by [`Timeout`](crate::ErrorKind::Timeout) or are dropped | may take effect late, unless something else happens at the key before: who tries again may count twice |
 /// | counters | are evicted like all else, and begin anew: do not rest limits on them that must hold |
 /// | an invalidation that is [`Pending`](crate::Invalidated::Pending) | others show the old value until the server is told; lost with the process |
 /// | several servers, replicas, failover | none: one provider, one server. A name that leads to several of them, or a proxy such as mcrouter in between, breaks what is said here |

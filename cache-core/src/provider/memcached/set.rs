@@ -26,6 +26,11 @@ impl Entries {
             return Ok(());
         }
         let session = self.backplane.link.session().await?;
+        // Of many at once each would find another's value in the place of what it has seen.
+        let _turn = match &entries[..] {
+            [(key, _)] => self.turns.of(key, session.until).await,
+            _ => None,
+        };
         self.backplane.deliver_pending(&session).await?;
         let mut left = entries;
         let mut refusal = None;
