@@ -1,5 +1,7 @@
 //! What arrives late, or is answered with what others asked: it changes nothing any more.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use cache_core::log::Record;
@@ -232,18 +234,28 @@ async fn many_keys_are_read_in_one_write_and_set_in_two() {
     assert!(server.item(LOG).is_some());
 }
 
+/// What is in a command that replaces the log as it is now, and in no other.
+fn replaces_the_log(server: &MemcachedServer) -> &'static str {
+    let mut stream = TcpStream::connect(server.address()).expect("a connection");
+    let asked = stream.write_all(format!("mg {LOG} c\r\n").as_bytes());
+    asked.expect("it is asked");
+    let mut reply = String::new();
+    let read = BufReader::new(stream).read_line(&mut reply);
+    read.expect("the reply");
+    let cas = reply.trim().trim_start_matches("HD c");
+    Box::leak(format!(" c C{cas} ").into())
+}
+
 #[tokio::test]
 async fn a_load_that_begins_between_the_deletion_and_the_record_stores_nothing() {
     let server = MemcachedServer::start();
     let gate = CommandGate::start(server.address());
-    let one = build(
-        patient(gate.memcached_url())
-            .heartbeat(HOUR)
-            .touch_bound(HOUR * 2),
-    )
-    .await;
+    let builder = patient(gate.memcached_url()).heartbeat(HOUR);
+    let one = build(builder.touch_bound(HOUR * 2)).await;
     let (other, key) = (node(&server).await, key("k"));
-    gate.rule(Rule::Hold(REPLACES));
+    // So the first attempt deletes, and does not append: the log is another by now.
+    other.invalidate(&[Record::Tag("t".into())]).await.unwrap();
+    gate.rule(Rule::Hold(replaces_the_log(&server)));
     let record = Record::Key(key.as_str().into());
     let invalidating = tokio::spawn(async move { one.invalidate(&[record]).await });
     eventually("the record is on its way", || gate.held() > 0).await;
